@@ -1,0 +1,378 @@
+package pool
+
+// The answers of one channel: a loop that reads frames from the stream and
+// gives them to the calls they belong to.
+//
+// An answer that fits the buffer whole is copied out and its handler woken;
+// the rest of the code in this file is for those that do not: they flow
+// through a spool.Pipe, so that the worker is free at its own speed and
+// nothing is allocated by a declared length.
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+
+	"millrace/internal/spool"
+)
+
+const (
+	// pipeMemory is how much of a response that came in pieces is kept in
+	// memory before it goes to a file.
+	pipeMemory = 256 * 1024
+	// pipeDisk is how much of one response may wait in a file for its client;
+	// beyond it the worker waits.
+	pipeDisk = 1 << 30
+)
+
+// reader is the state of a channel's read loop.
+type reader struct {
+	ch       *channel
+	buf      [maxPacket]byte
+	from, to int // the unread part of buf
+	oob      [64]byte
+	fds      []int // arrived, not yet claimed
+	n        int
+	err      error
+
+	streaming *call  // the call whose body is flowing, nil between responses
+	left      int    // bytes of its current frame still to come
+	flags     uint32 // of that frame
+	discard   bool   // the flowing body belongs to nobody
+}
+
+// read runs until the stream ends, then buries the channel.
+func (ch *channel) read() {
+	r := &reader{ch: ch}
+	err := r.loop()
+	for _, fd := range r.fds {
+		closeFD(fd)
+	}
+	if r.streaming != nil && r.streaming.pipe != nil {
+		r.streaming.pipe.CloseWrite(errWorkerLost)
+	}
+	p := ch.pool
+	p.mu.Lock()
+	if ch.killed == "" && ch.state != channelDraining && ch.died == "" && err != nil && !errors.Is(err, io.EOF) {
+		p.log.Error("worker's channel failed; the worker is killed", "app", p.name, "pid", ch.pid.Load(), "error", err)
+	}
+	if ch.state != channelDraining || len(ch.held) > 0 {
+		// It may be alive with its descriptors closed. A worker that was told
+		// to leave may take its time over its exit handlers.
+		ch.kill("its channel ended")
+	}
+	ch.state = channelDead
+	p.buryLocked(ch)
+	p.unlock()
+}
+
+// loop reads and handles frames.
+func (r *reader) loop() error {
+	receiveOnce := func(fd uintptr) bool {
+		for {
+			n, fds, err := receive(int(fd), r.buf[r.to:], r.oob[:])
+			if interrupted(err) {
+				continue
+			}
+			if wouldBlock(err) {
+				return false
+			}
+			r.n, r.err = n, err
+			r.fds = append(r.fds, fds...)
+			return true
+		}
+	}
+	for {
+		if err := r.ch.raw.Read(receiveOnce); err != nil {
+			return err
+		}
+		if r.err != nil {
+			return r.err
+		}
+		if r.n == 0 {
+			return io.EOF
+		}
+		r.to += r.n
+		if err := r.frames(); err != nil {
+			return err
+		}
+		switch {
+		case r.from == r.to:
+			r.from, r.to = 0, 0
+		case r.from > 0:
+			r.to = copy(r.buf[:], r.buf[r.from:r.to])
+			r.from = 0
+		}
+	}
+}
+
+// frames handles what the buffer holds of whole frames, and of bodies that flow.
+func (r *reader) frames() error {
+	for r.from < r.to {
+		if r.left > 0 {
+			n := min(r.left, r.to-r.from)
+			r.flow(r.buf[r.from : r.from+n])
+			r.from += n
+			r.left -= n
+			if r.left == 0 {
+				if err := r.endOfFrame(); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		have := r.to - r.from
+		if have < answerHead {
+			return nil
+		}
+		a, err := parseAnswer(r.buf[r.from:r.to])
+		if err != nil {
+			return err
+		}
+		total := answerHead + a.headLen + a.bodyLen
+		if have < total && (total <= len(r.buf) || have < answerHead+a.headLen) {
+			return nil // the rest of it comes
+		}
+		head := r.buf[r.from+answerHead:][:a.headLen]
+		body := r.buf[r.from+answerHead+a.headLen : min(r.from+total, r.to)]
+		r.from += answerHead + a.headLen + len(body)
+		if err := r.frame(a, head, body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// frame handles one frame, of which body is what has arrived.
+func (r *reader) frame(a answer, head, body []byte) error {
+	ch, p := r.ch, r.ch.pool
+	switch {
+	case a.flags&answerReady != 0:
+		p.mu.Lock()
+		p.readyLocked(ch)
+		p.unlock()
+		return nil
+	case a.flags&answerBroken != 0:
+		p.broken(ch, string(body))
+		return nil
+	}
+	if r.streaming != nil {
+		if a.seq != r.streaming.seq || a.headLen != 0 {
+			return fmt.Errorf("%w: request %d while %d is not complete", errFrame, a.seq, r.streaming.seq)
+		}
+		return r.stream(a, body)
+	}
+	p.mu.Lock()
+	if len(ch.held) == 0 || ch.held[0].seq != a.seq {
+		p.mu.Unlock()
+		return fmt.Errorf("%w: request %d, which this worker does not hold", errFrame, a.seq)
+	}
+	c := ch.held[0]
+	if a.flags&answerAsk != 0 {
+		p.mu.Unlock()
+		return r.reply(c)
+	}
+	if a.headLen == 0 {
+		p.mu.Unlock()
+		return fmt.Errorf("%w: request %d answered without a head", errFrame, a.seq)
+	}
+	if a.flags&answerEnd == 0 || len(body) < a.bodyLen {
+		r.beginStreamLocked(c, a, head)
+		p.unlock()
+		if !c.abandoned {
+			c.done <- struct{}{}
+		}
+		return r.stream(a, body)
+	}
+	abandoned := c.abandoned
+	if !abandoned {
+		c.state = callAnswered
+	}
+	p.answeredLocked(ch)
+	p.unlock()
+	var err error
+	if a.flags&answerFile != 0 {
+		err = r.file(c, body)
+		body = nil
+	}
+	if abandoned {
+		c.release()
+		return err
+	}
+	c.err = err
+	c.appError = a.flags&answerFail != 0
+	c.buf = append(append(c.buf[:0], head...), body...)
+	c.head, c.whole = c.buf[:len(head)], c.buf[len(head):]
+	c.done <- struct{}{}
+	return err
+}
+
+// beginStreamLocked turns the answer of c into a pipe, and takes the channel
+// out of dispatch: what waits behind a generator might wait for long.
+func (r *reader) beginStreamLocked(c *call, a answer, head []byte) {
+	ch, p := r.ch, r.ch.pool
+	r.streaming, r.discard = c, c.abandoned
+	ch.streaming = true
+	ch.progress.Store(int64(p.now()))
+	p.takeBackLocked(ch)
+	p.dispatchLocked()
+	if c.abandoned {
+		return
+	}
+	c.state = callAnswered
+	c.head = append([]byte(nil), head...)
+	c.length = -1
+	if a.flags&answerEnd != 0 {
+		c.length = int64(a.bodyLen)
+	}
+	options := spool.PipeOptions{Memory: pipeMemory, Disk: pipeDisk, OnDegrade: func(err error) {
+		p.log.Warn("cannot spool a response; its worker waits for the client", "app", p.name, "request", ch.requestID(c.seq), "error", err)
+	}}
+	if isEventStream(head) {
+		options.Disk = 0
+	}
+	c.pipe = ch.host.cfg.Spool.NewPipe(options)
+}
+
+// stream handles a frame of the response that flows, of whose body this much
+// has arrived.
+func (r *reader) stream(a answer, body []byte) error {
+	r.flags = a.flags
+	r.left = a.bodyLen - len(body)
+	if len(body) > 0 {
+		r.flow(body)
+	}
+	if r.left == 0 {
+		return r.endOfFrame()
+	}
+	return nil
+}
+
+// flow passes a piece of the body on; it blocks while the client is too far
+// behind.
+func (r *reader) flow(b []byte) {
+	if r.discard {
+		return
+	}
+	ch := r.ch
+	ch.blocked.Store(true)
+	// An error means that the client is gone: the rest is discarded, and the
+	// worker was told.
+	_, _ = r.streaming.pipe.Write(b)
+	ch.progress.Store(int64(ch.pool.now()))
+	ch.blocked.Store(false)
+}
+
+// endOfFrame ends the response if the frame that has now arrived was its last.
+func (r *reader) endOfFrame() error {
+	if r.flags&answerEnd == 0 {
+		return nil
+	}
+	ch, p, c := r.ch, r.ch.pool, r.streaming
+	r.streaming = nil
+	if c.pipe != nil {
+		var err error
+		if r.flags&answerFail != 0 {
+			err = errBroken
+		}
+		c.pipe.CloseWrite(err)
+	}
+	p.mu.Lock()
+	abandoned := c.pipe == nil
+	ch.headSince = p.now()
+	p.answeredLocked(ch)
+	p.unlock()
+	if abandoned {
+		c.release()
+	}
+	return nil
+}
+
+// file takes the descriptor that came with an answer.
+func (r *reader) file(c *call, body []byte) error {
+	if len(r.fds) == 0 {
+		return fmt.Errorf("%w: a file's answer without a descriptor", errFrame)
+	}
+	f := os.NewFile(uintptr(r.fds[0]), "wsgi.file_wrapper")
+	r.fds = r.fds[1:]
+	var err error
+	if c.offset, c.size, err = place(body); err != nil {
+		f.Close()
+		return err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return fmt.Errorf("%w: a file's answer with a descriptor of another kind", errFrame)
+	}
+	c.file = f
+	return nil
+}
+
+// reply gives the worker the parts of the request that its packet did not
+// hold. Only this goroutine writes to the stream, and the worker is reading.
+func (r *reader) reply(c *call) error {
+	if len(c.frame) == 0 {
+		return errTimeout // a stand-in: the request's handler has left with it
+	}
+	var body []byte
+	var fds []int
+	flags := binary.LittleEndian.Uint32(c.frame[12:])
+	switch {
+	case flags&bodyByFile != 0:
+		f := c.body.File()
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		conn, err := f.SyscallConn()
+		if err != nil {
+			return err
+		}
+		if err := conn.Control(func(fd uintptr) { fds = []int{int(fd)} }); err != nil {
+			return err
+		}
+	case flags&bodyByStream != 0:
+		body = c.bodyBytes()
+	}
+	b := make([]byte, 0, askHead+len(c.rest)+len(body))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(c.rest)))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(body)))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(fds)))
+	b = append(append(b, c.rest...), body...)
+	for len(b) > 0 {
+		var n int
+		var sendErr error
+		err := r.ch.raw.Write(func(fd uintptr) bool {
+			n, sendErr = sendWith(int(fd), b, fds...)
+			return !wouldBlock(sendErr)
+		})
+		if err = errors.Join(err, sendErr); err != nil {
+			return err
+		}
+		b, fds = b[n:], nil
+	}
+	return nil
+}
+
+// readyLocked makes a new channel one that can be lent.
+func (p *Pool) readyLocked(ch *channel) {
+	if ch.state != channelStarting {
+		return
+	}
+	ch.state = channelServing
+	p.idleListLocked(ch)
+	p.dispatchLocked()
+	p.kickKeeper()
+}
+
+// stopStream is a handler's word that nobody reads the response any more.
+func (p *Pool) stopStream(c *call) {
+	c.pipe.CloseRead()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ch := c.channel; ch.state != channelDead && len(ch.held) > 0 && ch.held[0] == c {
+		atomic.StoreUint64(&ch.words.cancelled, c.seq)
+	}
+}

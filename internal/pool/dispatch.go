@@ -1,0 +1,331 @@
+package pool
+
+// Dispatch: which channel runs which call. Everything here is under Pool.mu.
+//
+// An idle channel comes first. When none is idle, a channel may hold further
+// requests that it has not read yet, up to a depth that keeps their wait
+// short: the mean service time times the depth stays below patience. What a
+// channel holds unread is still in the kernel, so it can be taken back: when
+// the request that runs turns out slow, streams, or dies with its worker, the
+// ones behind it go to the front of the queue, and to whoever is free.
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxDepth is how many requests a channel may hold, the running one
+	// included.
+	maxDepth = 16
+	// patience is how long a request may keep those behind it waiting.
+	patience = 1500 * time.Microsecond
+	// sampleCap bounds what one service time can do to the mean.
+	sampleCap = 100 * time.Millisecond
+	// smoothing is the weight of one sample in the mean, as a divisor.
+	smoothing = 64
+)
+
+// now is a monotonic clock that is cheap to compare.
+func (p *Pool) now() time.Duration { return time.Since(p.born) }
+
+// submit hands a call to a channel or to the queue; false when the queue is
+// full or the pool cannot serve, with c.err saying which.
+func (p *Pool) submit(c *call) bool {
+	p.mu.Lock()
+	if err := p.closedLocked(); err != nil {
+		p.mu.Unlock()
+		c.err = err
+		return false
+	}
+	if p.queue.len == 0 {
+		if ch := p.pickLocked(); ch != nil {
+			p.stats.accepted++
+			p.lendLocked(ch, c)
+			if len(p.flushing) > 0 {
+				p.yieldLocked()
+			}
+			p.unlock()
+			return true
+		}
+	}
+	if p.queue.len >= p.cfg.Queue {
+		p.mu.Unlock()
+		return false
+	}
+	p.stats.accepted++
+	p.queue.pushBack(c)
+	p.mu.Unlock()
+	p.kickKeeper() // more workers may be due
+	return true
+}
+
+// full reports whether a request would be refused now.
+func (p *Pool) full() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.queue.len >= p.cfg.Queue && (p.queue.len > 0 || p.pickLocked() == nil)
+}
+
+// pickLocked returns the channel for the next request, nil if all have enough.
+func (p *Pool) pickLocked() *channel {
+	for len(p.idle) > 0 {
+		ch := p.idle[len(p.idle)-1] // the last used: warm caches, and the surplus stays idle
+		if ch.idleLocked() {
+			return ch
+		}
+		p.idle = p.idle[:len(p.idle)-1]
+		ch.listed = false
+	}
+	depth := p.depthLocked()
+	if depth < 2 {
+		return nil
+	}
+	var best *channel
+	now := p.now()
+	for _, ch := range p.channels {
+		n := len(ch.held)
+		if n >= depth || n == 0 || !ch.lendableLocked() || ch.full || now-ch.headSince > patience {
+			continue
+		}
+		if best == nil || n < len(best.held) {
+			best = ch
+		}
+	}
+	return best
+}
+
+// depthLocked returns how many requests a channel may hold.
+func (p *Pool) depthLocked() int {
+	if p.stats.meanService <= 0 {
+		return 1
+	}
+	return min(maxDepth, int(patience/p.stats.meanService))
+}
+
+// lendLocked gives a call to a channel.
+func (p *Pool) lendLocked(ch *channel, c *call) {
+	ch.seq++
+	c.seq, c.channel, c.state = ch.seq, ch, callLent
+	setSeq(c.frame, c.seq)
+	ch.held = append(ch.held, c)
+	if len(ch.held) == 1 {
+		ch.headSince = p.now()
+		p.runningLocked(ch.headSince, 1)
+		if ch.closing() {
+			p.armLocked() // close() of the one before may take its time
+		}
+	} else {
+		p.armLocked()
+	}
+	ch.unsent = append(ch.unsent, c)
+	if !ch.writing {
+		ch.writing = true
+		p.flushing = append(p.flushing, ch)
+	}
+}
+
+// dispatchLocked gives queued calls to whoever can take them.
+func (p *Pool) dispatchLocked() {
+	for p.queue.len > 0 {
+		ch := p.pickLocked()
+		if ch == nil {
+			return
+		}
+		p.lendLocked(ch, p.queue.popFront())
+	}
+}
+
+// idleListLocked puts a channel on the list of idle ones.
+func (p *Pool) idleListLocked(ch *channel) {
+	if !ch.listed && ch.idleLocked() {
+		ch.listed = true
+		p.idle = append(p.idle, ch)
+	}
+}
+
+// requeueLocked puts calls that were never started back to the front of the
+// queue, in their order.
+func (p *Pool) requeueLocked(cs []*call) {
+	for i := len(cs) - 1; i >= 0; i-- {
+		c := cs[i]
+		c.channel = nil
+		if c.abandoned {
+			c.release()
+			continue
+		}
+		p.queue.pushFront(c)
+	}
+}
+
+// takeBackLocked reads the packets back that the channel's worker has not
+// read, and queues their calls again.
+func (p *Pool) takeBackLocked(ch *channel) {
+	var prefix [packetHead]byte
+	var first, last uint64
+	for {
+		n, ok := readBack(ch.readEnd, prefix[:])
+		if !ok {
+			break
+		}
+		if n < packetHead {
+			continue
+		}
+		last = packetSeq(prefix[:])
+		if first == 0 {
+			first = last
+		}
+	}
+	if first == 0 {
+		return
+	}
+	// Packets are sent and read in the order of held, so what came back is
+	// one run of it; what follows is on its way or unsent.
+	from, to := len(ch.held), len(ch.held)
+	for i, c := range ch.held {
+		if c.seq == first {
+			from = i
+		}
+		if c.seq == last {
+			to = i + 1
+		}
+	}
+	if from < to {
+		p.stats.takenBack += uint64(to - from)
+		p.requeueLocked(ch.held[from:to])
+		ch.held = append(ch.held[:from], ch.held[to:]...)
+	}
+	if len(ch.held) == 0 {
+		p.runningLocked(p.now(), -1)
+	}
+}
+
+// answeredLocked takes the first call from a channel whose answer is
+// complete, and gives the channel more.
+func (p *Pool) answeredLocked(ch *channel) {
+	now := p.now()
+	service := now - ch.headSince
+	p.stats.answered++
+	ch.served++
+	if !ch.streaming {
+		sample := max(min(service, sampleCap), 1)
+		if p.stats.meanService == 0 {
+			p.stats.meanService = sample
+		}
+		p.stats.meanService = max(p.stats.meanService+(sample-p.stats.meanService)/smoothing, 1)
+	}
+	ch.held = append(ch.held[:0], ch.held[1:]...)
+	ch.streaming, ch.full = false, false
+	ch.headSince = now
+	if len(ch.held) == 0 {
+		p.runningLocked(now, -1)
+	}
+	if ch.limit > 0 && ch.served >= ch.limit && !ch.retiring {
+		ch.retiring = true
+		p.kickKeeper()
+	}
+	switch {
+	case ch.state == channelDraining:
+		p.drainedLocked(ch)
+	case p.queue.len > 0:
+		p.idleListLocked(ch)
+		p.dispatchLocked()
+	default:
+		p.idleListLocked(ch)
+	}
+}
+
+// runningLocked counts the channels that run a request, and the time that all
+// of them together have run.
+func (p *Pool) runningLocked(now time.Duration, change int) {
+	p.stats.busyTime += time.Duration(p.stats.running) * (now - p.stats.busySince)
+	p.stats.busySince = now
+	p.stats.running += change
+}
+
+// yieldLocked lets others queue their packets for the same system call.
+func (p *Pool) yieldLocked() {
+	p.mu.Unlock()
+	runtime.Gosched()
+	p.mu.Lock()
+}
+
+// unlock sends what dispatch has assigned, and unlocks.
+func (p *Pool) unlock() {
+	for len(p.flushing) > 0 {
+		ch := p.flushing[len(p.flushing)-1]
+		p.flushing = p.flushing[:len(p.flushing)-1]
+		p.flushLocked(ch)
+	}
+	p.mu.Unlock()
+}
+
+// flushLocked sends the channel's unsent packets. It lets the lock go while
+// it is in the system call, and never waits for the worker.
+func (p *Pool) flushLocked(ch *channel) {
+	for len(ch.unsent) > 0 && ch.state != channelDead {
+		batch := ch.unsent
+		ch.unsent, ch.spare = ch.spare[:0], nil
+		ch.inFlight = len(batch)
+		p.mu.Unlock()
+		n, err := ch.sender.send(ch.packets, batch)
+		p.mu.Lock()
+		ch.inFlight = 0
+		if err != nil {
+			// The socket is full, or the channel is closing: what it did not
+			// take is somebody else's.
+			ch.full = true
+			p.unsentLocked(ch, batch[n:])
+		}
+		clear(batch)
+		ch.spare = batch[:0]
+	}
+	ch.writing = false
+	if ch.state == channelDead {
+		p.buryLocked(ch)
+	}
+}
+
+// unsentLocked takes calls that were not sent, and any behind them, back from
+// a channel.
+func (p *Pool) unsentLocked(ch *channel, cs []*call) {
+	if len(cs) == 0 {
+		return
+	}
+	for i, c := range ch.held {
+		if c == cs[0] {
+			p.requeueLocked(ch.held[i:])
+			clear(ch.held[i:])
+			ch.held = ch.held[:i]
+			break
+		}
+	}
+	clear(ch.unsent)
+	ch.unsent = ch.unsent[:0]
+	if len(ch.held) == 0 {
+		p.runningLocked(p.now(), -1)
+	}
+}
+
+// abandon is the handler's way out when its client is gone. It reports
+// whether the call is the handler's again; if not, the channel's reader
+// releases it.
+func (p *Pool) abandon(c *call) bool {
+	p.mu.Lock()
+	switch c.state {
+	case callQueued:
+		p.queue.remove(c)
+		p.mu.Unlock()
+		return true
+	case callLent:
+		c.abandoned = true
+		atomic.StoreUint64(&c.channel.words.cancelled, c.seq)
+		p.mu.Unlock()
+		return false
+	default:
+		p.mu.Unlock()
+		<-c.done // signalled, or about to be: its sender waits for nobody
+		return true
+	}
+}

@@ -1,0 +1,210 @@
+package pool
+
+// The HTTP side: from a request to a call.
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"millrace/gateway"
+	"millrace/internal/spool"
+)
+
+// bodyMemory is how much of a request's body is kept in memory. What fits
+// rides in the request's packet.
+const bodyMemory = 48 * 1024
+
+// Handler answers HTTP requests by the app. mount is the SCRIPT_NAME prefix,
+// "" for none; the rest of the path is PATH_INFO. A path outside the mount is
+// a 404: routing should not have sent it here.
+func (p *Pool) Handler(mount string) http.Handler {
+	return &handler{pool: p, mount: strings.TrimSuffix(mount, "/")}
+}
+
+type handler struct {
+	pool  *Pool
+	mount string
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	arrived := time.Now()
+	p := h.pool
+	info, ok := strings.CutPrefix(r.URL.Path, h.mount)
+	if !ok || h.mount != "" && info != "" && info[0] != '/' {
+		plainError(w, http.StatusNotFound, "")
+		return
+	}
+	cfg := p.config.Load()
+	hasBody := r.ContentLength != 0
+	if hasBody && !p.admit(w, r, cfg, arrived) {
+		return
+	}
+	c := newCall()
+	target := gateway.Target{ScriptName: h.mount, PathInfo: info, ContentLength: -1}
+	if hasBody {
+		size, err := c.readBody(r, cfg)
+		if err != nil {
+			c.release()
+			p.bodyError(w, r, cfg, err)
+			return
+		}
+		target.ContentLength = size
+	} else if _, declared := r.Header["Content-Length"]; declared {
+		target.ContentLength = 0
+	}
+	if err := c.encode(r, target); err != nil {
+		c.release()
+		plainError(w, http.StatusBadRequest, "")
+		return
+	}
+	if !p.submit(c) {
+		err := c.err
+		c.release()
+		p.refuse(w, r, cfg, err, arrived)
+		return
+	}
+	select {
+	case <-c.done:
+	case <-r.Context().Done():
+		if p.abandon(c) {
+			p.drop(c)
+		}
+		return
+	}
+	if c.err != nil {
+		err := c.err
+		c.release()
+		p.refuse(w, r, cfg, err, arrived)
+		return
+	}
+	p.respond(w, r, c)
+}
+
+// drop gets rid of a call whose client is gone.
+func (p *Pool) drop(c *call) {
+	if c.pipe != nil {
+		p.stopStream(c)
+		return // the channel's reader still uses it; nobody reuses it
+	}
+	c.release()
+}
+
+// admit refuses a request by its head alone, before any of its body is asked
+// for.
+func (p *Pool) admit(w http.ResponseWriter, r *http.Request, cfg *Config, arrived time.Time) bool {
+	if r.ContentLength > cfg.MaxBody {
+		p.bodyError(w, r, cfg, errTooLarge)
+		return false
+	}
+	if p.full() {
+		p.refuse(w, r, cfg, nil, arrived)
+		return false
+	}
+	return true
+}
+
+var errTooLarge = errors.New("the request's body is larger than max_body")
+
+// readBody collects the body and returns its size.
+func (c *call) readBody(r *http.Request, cfg *Config) (int64, error) {
+	c.body = cfg.Spool.NewBuffer(bodyMemory)
+	n, err := c.body.ReadFrom(io.LimitReader(r.Body, cfg.MaxBody+1))
+	if err == nil && n > cfg.MaxBody {
+		err = errTooLarge
+	}
+	return n, err
+}
+
+// bodyError answers a request whose body cannot be taken. The connection
+// closes, since what is left of the body is not read.
+func (p *Pool) bodyError(w http.ResponseWriter, r *http.Request, cfg *Config, err error) {
+	var disk *spool.DiskError
+	w.Header().Set("Connection", "close")
+	switch {
+	case errors.Is(err, errTooLarge):
+		plainError(w, http.StatusRequestEntityTooLarge, "")
+	case errors.As(err, &disk):
+		p.log.Error("cannot spool a request's body; is the disk of server.spool full?", "app", p.name, "method", r.Method, "uri", r.RequestURI, "error", err)
+		plainError(w, http.StatusInsufficientStorage, "")
+	case errors.Is(err, spool.ErrFull):
+		p.log.Error("cannot spool a request's body; server.spool_max is reached", "app", p.name, "method", r.Method, "uri", r.RequestURI, "used", cfg.Spool.Used())
+		w.Header().Set("Retry-After", "5")
+		plainError(w, http.StatusServiceUnavailable, "")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		plainError(w, http.StatusRequestTimeout, "")
+	default:
+		plainError(w, http.StatusBadRequest, "")
+	}
+}
+
+// encode makes the packet of a request whose body is here.
+func (c *call) encode(r *http.Request, target gateway.Target) error {
+	var err error
+	if c.params, err = gateway.AppendHTTP(c.params[:0], r, target); err != nil {
+		return err
+	}
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	c.params = append(c.params, gateway.Param{Name: "wsgi.url_scheme", Value: scheme})
+	c.method, c.uri = r.Method, r.RequestURI
+	if cap(c.frame) < packetHead {
+		c.frame = make([]byte, packetHead, 2048)
+	}
+	b := appendEnviron(c.frame[:packetHead], c.params)
+	inFile := c.body != nil && c.body.File() != nil
+	c.frame, c.rest = finishPacket(b, c.bodyBytes(), inFile)
+	return nil
+}
+
+// refuse answers a request that no worker answers.
+func (p *Pool) refuse(w http.ResponseWriter, r *http.Request, cfg *Config, err error, arrived time.Time) {
+	switch {
+	case err == nil: // the queue is full
+		w.Header().Set("Retry-After", "1")
+		plainError(w, http.StatusServiceUnavailable, "")
+		_ = http.NewResponseController(w).Flush()
+		p.refused(time.Since(arrived))
+	case errors.Is(err, errTimeout):
+		plainError(w, http.StatusGatewayTimeout, "")
+	case errors.Is(err, errFailing) && cfg.Development && loopback(r.RemoteAddr):
+		p.mu.Lock()
+		failure := p.failure
+		p.mu.Unlock()
+		plainError(w, http.StatusInternalServerError, failure)
+	case errors.Is(err, errFailing), errors.Is(err, errStopped):
+		w.Header().Set("Retry-After", "5")
+		plainError(w, http.StatusServiceUnavailable, "")
+	default:
+		plainError(w, http.StatusBadGateway, "")
+	}
+}
+
+func loopback(remote string) bool {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		return remote == "" || remote == "@" // a Unix socket
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// plainError answers with a status and a line of text; detail, when there is
+// some, follows.
+func plainError(w http.ResponseWriter, status int, detail string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	text := http.StatusText(status) + "\n"
+	if detail != "" {
+		text += "\n" + detail + "\n"
+	}
+	_, _ = io.WriteString(w, text) // an error here is a client that left
+}

@@ -1,0 +1,467 @@
+package pool
+
+// The keeper: one goroutine that owns the hosts and decides how many workers
+// each has.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"millrace/internal/supervise"
+)
+
+const (
+	keeperTick = 100 * time.Millisecond
+	busyTick   = 10 * time.Millisecond // while something waits or changes
+	longBusy   = 5 * time.Millisecond  // a request that has run so long needs a worker of its own
+	stopEvery  = time.Second           // surplus idle workers go one at a time
+	decay      = 20                    // of the smoothed demand, in ticks
+)
+
+// reload asks the keeper for a new generation.
+type reload struct {
+	cfg   Config
+	reply chan error // buffered
+}
+
+// keeper is the keeper's own state.
+type keeper struct {
+	generations int
+	current     *host // its workers are wanted
+	next        *host // to be current once a worker of it is ready
+	nextReply   chan error
+	old         []*host // their workers go
+	retryAt     time.Time
+	retry       supervise.Backoff
+	demand      float64
+	measured    time.Duration // when demand was
+	busyTime    time.Duration // stats.busyTime then
+	stopped     time.Time     // when a surplus worker was
+}
+
+// keep runs until ctx is done and everything has stopped.
+func (p *Pool) keep(ctx context.Context) {
+	defer close(p.done)
+	k := &p.keeper
+	k.retry = supervise.Backoff{First: 200 * time.Millisecond, Limit: 15 * time.Second, Factor: 2}
+	p.startNext(*p.cfg, p.cfg.Preload, nil)
+	tick := time.NewTimer(keeperTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			p.stop(tick)
+			return
+		case r := <-p.reloads:
+			p.abandonNext(errors.New("a later reload took its place"))
+			k.retry.Reset()
+			p.startNext(r.cfg, r.cfg.Preload, r.reply)
+		case e := <-p.events:
+			p.hostEvent(e)
+		case <-p.kick:
+		case <-tick.C:
+		}
+		tick.Reset(p.tend())
+	}
+}
+
+// startNext starts a host that is to be the next generation.
+func (p *Pool) startNext(cfg Config, preload bool, reply chan error) {
+	k := &p.keeper
+	k.generations++
+	h, err := p.startHost(cfg, preload, k.generations)
+	k.nextReply = reply
+	if err != nil {
+		p.nextFailed(err)
+		return
+	}
+	k.next, k.retryAt = h, time.Time{}
+}
+
+// abandonNext gives the next generation up.
+func (p *Pool) abandonNext(err error) {
+	k := &p.keeper
+	if k.next != nil {
+		p.retire(k.next)
+		k.next = nil
+	}
+	if k.nextReply != nil {
+		k.nextReply <- err
+		k.nextReply = nil
+	}
+}
+
+// retire puts a host among those whose workers go.
+func (p *Pool) retire(h *host) {
+	p.keeper.old = append(p.keeper.old, h)
+	if !h.ready {
+		_ = h.cmd.Process.Kill() // it is importing, and would not hear
+	}
+}
+
+// nextFailed handles a generation that cannot serve. The current one, if
+// there is one, serves on; without one the app is failing, and is tried again.
+func (p *Pool) nextFailed(err error) {
+	k := &p.keeper
+	reply := k.nextReply
+	k.nextReply = nil
+	p.abandonNext(nil)
+	var imp *ImportError
+	if errors.As(err, &imp) {
+		for line := range strings.Lines(imp.Traceback) {
+			p.log.Error(strings.TrimRight(line, "\n"), "app", p.name)
+		}
+	}
+	if reply != nil {
+		reply <- err
+	}
+	if k.current != nil {
+		p.log.Error("the new generation cannot serve; the old one serves on", "app", p.name, "error", firstLine(err))
+		return
+	}
+	delay := k.retry.Next()
+	k.retryAt = time.Now().Add(delay)
+	p.log.Error("the app cannot serve; it is tried again", "app", p.name, "error", firstLine(err), "after", delay.Round(time.Millisecond))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, ch := range p.channels {
+		if ch.state == channelServing {
+			return // of a host that died: its workers serve on
+		}
+	}
+	p.failure = err.Error()
+	for c := p.queue.popFront(); c != nil; c = p.queue.popFront() {
+		c.fail(errFailing)
+	}
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return strings.TrimSuffix(line, ":")
+}
+
+// hostEvent handles what a host says.
+func (p *Pool) hostEvent(e hostEvent) {
+	k, h := &p.keeper, e.host
+	switch e.kind {
+	case "ready":
+		h.ready, h.about = true, e.about
+	case "failed":
+		if h == k.next {
+			p.nextFailed(e.failed)
+		}
+	case "unsafe":
+		for _, why := range e.why {
+			p.log.Warn("the import leaves what a fork must not share", "app", p.name, "what", why)
+		}
+		if h == k.next {
+			p.log.Warn("the app is imported by each worker instead; preload = false says so from the start", "app", p.name)
+			reply := k.nextReply
+			k.nextReply = nil
+			p.abandonNext(nil)
+			p.startNext(h.cfg, false, reply)
+		}
+	case "broken":
+		if h == k.next && !h.served {
+			p.nextFailed(e.failed)
+		}
+	case "exited":
+		h.page.close()
+		switch {
+		case h == k.next:
+			p.nextFailed(fmt.Errorf("the host of app %s ended before it served: %s", p.name, e.text))
+		case h == k.current:
+			p.log.Error("the host died; its workers serve until a new one is ready", "app", p.name, "pid", h.cmd.Process.Pid, "how", e.text)
+			k.current = nil
+			k.old = append(k.old, h)
+			if k.next == nil {
+				p.startNext(h.cfg, h.preload, nil)
+			}
+		}
+		h.exited = true
+	}
+}
+
+// tend brings everything nearer to what it should be, and returns when to
+// look again.
+func (p *Pool) tend() time.Duration {
+	k := &p.keeper
+	if k.next == nil && k.current == nil && !k.retryAt.IsZero() && time.Now().After(k.retryAt) {
+		cfg := *p.config.Load()
+		p.startNext(cfg, cfg.Preload, nil)
+	}
+	p.tendNext()
+
+	p.mu.Lock()
+	now := p.now()
+	p.expireLocked(now)
+	c := p.censusLocked(now)
+	b := p.boundsLocked()
+	want := wanted(c, b)
+	s := decide(c, want, b)
+	if k.current == nil {
+		s = steps{}
+	}
+	p.releaseLocked(s.release)
+	if s.stop > 0 && time.Since(k.stopped) >= stopEvery {
+		k.stopped = time.Now()
+		p.stopIdleLocked()
+	}
+	waiting := p.queue.len > 0
+	p.unlock()
+
+	if h := k.current; h != nil && time.Now().After(h.forkAfter) {
+		for range s.fork {
+			if _, err := p.fork(h); err != nil {
+				p.log.Error("cannot start a worker", "app", p.name, "error", err)
+				h.forkAfter = time.Now().Add(time.Second)
+				break
+			}
+		}
+	}
+	p.closeOld()
+	if waiting || c.starting > 0 || c.leaving > 0 || k.next != nil {
+		return busyTick
+	}
+	return keeperTick
+}
+
+// tendNext brings the next generation to its first ready worker, and makes it
+// the current one then.
+func (p *Pool) tendNext() {
+	k := &p.keeper
+	h := k.next
+	if h == nil {
+		return
+	}
+	if !h.served && time.Since(h.started) > h.cfg.StartupTimeout {
+		p.nextFailed(fmt.Errorf("app %s was not ready within startup_timeout (%s)", p.name, h.cfg.StartupTimeout))
+		return
+	}
+	if !h.ready {
+		return
+	}
+	p.mu.Lock()
+	have := 0
+	for _, ch := range p.channels {
+		if ch.host != h || ch.state == channelDead {
+			continue
+		}
+		have++
+		h.served = h.served || ch.state == channelServing
+	}
+	p.mu.Unlock()
+	switch {
+	case h.served:
+		p.promote(h)
+	case have == 0 && h.forked:
+		p.nextFailed(fmt.Errorf("the first worker of app %s died before it was ready", p.name))
+	case have == 0:
+		if _, err := p.fork(h); err != nil {
+			p.nextFailed(err)
+			return
+		}
+		h.forked = true
+	}
+}
+
+// promote makes the next generation the current one.
+func (p *Pool) promote(h *host) {
+	k := &p.keeper
+	if k.current != nil {
+		k.old = append(k.old, k.current)
+	}
+	k.current, k.next = h, nil
+	k.retry.Reset()
+	p.config.Store(&h.cfg)
+	p.mu.Lock()
+	p.cfg = &h.cfg
+	p.failure = ""
+	p.mu.Unlock()
+	p.log.Info("generation serves", "app", p.name, "generation", h.generation, "preloaded", h.about.Preloaded)
+	if k.nextReply != nil {
+		k.nextReply <- nil
+		k.nextReply = nil
+	}
+	p.readyOnce.Do(func() { close(p.ready) })
+}
+
+// fork starts one worker.
+func (p *Pool) fork(h *host) (*channel, error) {
+	ch, err := h.newChannel()
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	p.stats.started++
+	p.mu.Unlock()
+	go ch.read()
+	return ch, nil
+}
+
+// broken handles a worker that says it cannot start.
+func (p *Pool) broken(ch *channel, traceback string) {
+	err := &ImportError{App: p.name, Traceback: traceback}
+	p.tell(hostEvent{host: ch.host, kind: "broken", failed: err})
+}
+
+// censusLocked counts.
+func (p *Pool) censusLocked(now time.Duration) census {
+	k := &p.keeper
+	c := census{queued: p.queue.len}
+	for _, ch := range p.channels {
+		if len(ch.held) > 0 && (now-ch.headSince > longBusy || ch.streaming) || ch.lingering {
+			c.longBusy++
+		}
+		switch {
+		case ch.state == channelStarting && ch.host == k.current:
+			c.starting++
+		case ch.state != channelServing:
+		case ch.retiring || ch.host != k.current:
+			c.leaving++
+		default:
+			c.serving++
+			if ch.idleLocked() {
+				c.idle++
+			}
+		}
+	}
+	if passed := now - k.measured; passed >= keeperTick {
+		p.runningLocked(now, 0)
+		busy := float64(p.stats.busyTime-k.busyTime) / float64(passed)
+		if busy > k.demand {
+			k.demand += (busy - k.demand) / 2
+		} else {
+			k.demand += (busy - k.demand) / decay
+		}
+		k.measured, k.busyTime = now, p.stats.busyTime
+	}
+	c.demand = k.demand
+	return c
+}
+
+func (p *Pool) boundsLocked() bounds {
+	return bounds{minSpare: p.cfg.MinSpare, maxSpare: p.cfg.MaxSpare, maxChildren: p.cfg.MaxChildren}
+}
+
+// releaseLocked lets n of the workers go that are to be replaced, idle ones
+// first.
+func (p *Pool) releaseLocked(n int) {
+	for _, idle := range []bool{true, false} {
+		for _, ch := range p.channels {
+			if n == 0 {
+				return
+			}
+			if ch.state == channelServing && (ch.retiring || ch.host != p.keeper.current) && (ch.idleLocked() || !idle) {
+				if ch.retiring {
+					p.stats.recycled++
+				}
+				p.drainLocked(ch)
+				n--
+			}
+		}
+	}
+}
+
+// stopIdleLocked drains the idle worker that was used longest ago.
+func (p *Pool) stopIdleLocked() {
+	for _, ch := range p.idle {
+		if ch.idleLocked() && ch.host == p.keeper.current && !ch.retiring {
+			p.drainLocked(ch)
+			return
+		}
+	}
+}
+
+// closeOld ends the hosts whose last worker is gone.
+func (p *Pool) closeOld() {
+	k := &p.keeper
+	p.mu.Lock()
+	used := map[*host]bool{}
+	for _, ch := range p.channels {
+		used[ch.host] = true
+	}
+	p.mu.Unlock()
+	kept := k.old[:0]
+	for _, h := range k.old {
+		if used[h] {
+			kept = append(kept, h)
+			continue
+		}
+		h.leave()
+		if !h.exited {
+			kept = append(kept, h) // until its exit is told
+		}
+	}
+	clear(k.old[len(kept):])
+	k.old = kept
+}
+
+// stop ends the pool: what runs may end, then every process goes.
+func (p *Pool) stop(tick *time.Timer) {
+	k := &p.keeper
+	deadline := time.Now().Add(p.config.Load().StopTimeout)
+	p.mu.Lock()
+	p.stopping = true
+	p.mu.Unlock()
+	p.abandonNext(errStopped)
+	for {
+		p.mu.Lock()
+		now := p.now()
+		p.expireLocked(now)
+		late := time.Now().After(deadline)
+		if late {
+			for c := p.queue.popFront(); c != nil; c = p.queue.popFront() {
+				c.fail(errStopped)
+			}
+		}
+		if p.queue.len == 0 {
+			for _, ch := range p.channels {
+				p.drainLocked(ch)
+				if late && ch.state != channelDead {
+					ch.kill("it did not end within stop_timeout")
+				}
+			}
+		}
+		left := len(p.channels)
+		p.unlock()
+		if left == 0 || late {
+			if k.current != nil {
+				k.old = append(k.old, k.current)
+				k.current = nil
+			}
+			for _, h := range k.old {
+				h.leave()
+			}
+			p.closeOld()
+			if left == 0 && len(k.old) == 0 {
+				return
+			}
+			if time.Now().After(deadline.Add(5 * time.Second)) {
+				for _, h := range k.old {
+					_ = h.cmd.Process.Kill()
+				}
+			}
+		}
+		tick.Reset(busyTick)
+		select {
+		case e := <-p.events:
+			p.hostEvent(e)
+		case r := <-p.reloads:
+			r.reply <- errStopped
+		case <-p.kick:
+		case <-tick.C:
+		}
+	}
+}
+
+// jitter spreads a limit by a tenth either way, so that workers started
+// together are not recycled together.
+func jitter(limit int) int {
+	spread := limit / 10
+	return max(1, limit-spread+rand.IntN(2*spread+1))
+}

@@ -1,0 +1,122 @@
+package pool
+
+// The monitor: what only the passing of time shows. It runs every patience
+// while some channel holds requests behind the one that runs, or has a
+// close() that does not return; otherwise it sleeps. Time-outs are looked at
+// by the keeper, every keeperTick.
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// armLocked has the monitor look at the channels in a while.
+func (p *Pool) armLocked() {
+	if !p.armed {
+		p.armed = true
+		p.timer.Reset(patience)
+	}
+}
+
+// check is the monitor's look.
+func (p *Pool) check() {
+	p.mu.Lock()
+	p.armed = false
+	now := p.now()
+	again := false
+	for _, ch := range p.channels {
+		if ch.state == channelDead || ch.state == channelStarting {
+			continue
+		}
+		if ch.lingering {
+			if ch.closing() {
+				again = true
+			} else {
+				ch.lingering = false
+				p.idleListLocked(ch)
+			}
+		}
+		if len(ch.held) == 0 || ch.streaming {
+			continue
+		}
+		head := ch.held[0]
+		old := now-ch.headSince > patience
+		switch {
+		case head.seq <= atomic.LoadUint64(&ch.words.started):
+			if len(ch.held) > 1 {
+				if old {
+					p.takeBackLocked(ch)
+				}
+				again = true
+			}
+		case ch.closing():
+			// The worker is still in close() of the request before.
+			if old {
+				p.takeBackLocked(ch)
+				ch.lingering = len(ch.held) == 0
+			}
+			again = true
+		case len(ch.held) > 1:
+			again = true
+		}
+	}
+	p.dispatchLocked()
+	if again {
+		p.armLocked()
+	}
+	p.unlock()
+}
+
+// expireLocked ends what has run for too long: the worker is killed, and its
+// client gets a 504 at once.
+func (p *Pool) expireLocked(now time.Duration) {
+	for _, ch := range p.channels {
+		if ch.state == channelDead {
+			continue
+		}
+		if ch.state == channelDraining && now > ch.drainBy {
+			ch.kill("it did not end within stop_timeout")
+			continue
+		}
+		timeout := ch.host.cfg.RequestTimeout
+		if timeout <= 0 || ch.timedOut || len(ch.held) == 0 && !ch.lingering {
+			continue
+		}
+		since := ch.headSince
+		if ch.streaming {
+			if ch.blocked.Load() {
+				continue // it waits for a slow client
+			}
+			since = time.Duration(ch.progress.Load())
+		}
+		if now-since <= timeout {
+			continue
+		}
+		ch.timedOut = true
+		p.stats.timeouts++
+		if len(ch.held) > 0 {
+			p.takeBackLocked(ch)
+		}
+		if len(ch.held) > 0 {
+			c := ch.held[0]
+			p.log.Error("request ran longer than request_timeout; its worker is killed",
+				"app", p.name, "pid", ch.pid.Load(), "request", ch.requestID(c.seq), "limit", timeout, "method", c.method, "uri", c.uri)
+			ch.failFirstLocked(errTimeout)
+		}
+		ch.kill("its request ran longer than request_timeout")
+	}
+}
+
+// failFirstLocked ends the call that runs without an answer of the app. Its
+// handler has it from then on, so a stand-in takes its place on the channel.
+func (ch *channel) failFirstLocked(err error) {
+	c := ch.held[0]
+	switch {
+	case c.abandoned:
+	case c.pipe != nil:
+		c.pipe.CloseWrite(err)
+	default:
+		ch.held[0] = &call{state: callLent, abandoned: true, seq: c.seq, channel: ch, done: make(chan struct{}, 1)}
+		c.fail(err)
+	}
+}

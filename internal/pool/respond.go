@@ -1,0 +1,191 @@
+package pool
+
+// From an answer to the HTTP response.
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"millrace/gateway"
+)
+
+// responseHead is what an answer's head says.
+type responseHead struct {
+	status int
+	length int64 // Content-Length; negative: none
+}
+
+// parseHead puts the app's headers into h. What must not reach a client is an
+// error; what belongs to the connection is left out, and named in dropped.
+func parseHead(head []byte, h http.Header) (res responseHead, dropped []string, err error) {
+	text := string(head) // the headers' strings are parts of this one
+	status, text, more := strings.Cut(text, "\n")
+	if res.status, err = gateway.ParseStatus(status); err != nil {
+		return res, nil, err
+	}
+	res.length = -1
+	values := make([]string, 0, 16) // the headers' one-value slices are parts of this one
+	for more {
+		var line string
+		line, text, more = strings.Cut(text, "\n")
+		name, value, ok := strings.Cut(line, "\x00")
+		if !ok {
+			return res, nil, errors.New("a header without a value")
+		}
+		name, keep, err := gateway.AppHeader(name, value)
+		switch {
+		case err != nil:
+			return res, nil, err
+		case !keep:
+			dropped = append(dropped, name)
+			continue
+		case name == "Content-Length":
+			n, err := strconv.ParseUint(value, 10, 63)
+			if err != nil || res.length >= 0 && res.length != int64(n) {
+				return res, nil, fmt.Errorf("bad Content-Length %.64q", value)
+			}
+			res.length = int64(n)
+		}
+		if have, ok := h[name]; ok && name != "Content-Length" {
+			h[name] = append(have, value)
+			continue
+		}
+		values = append(values, value)
+		h[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+	return res, dropped, nil
+}
+
+// isEventStream tells a head whose body must never be held back.
+func isEventStream(head []byte) bool {
+	const name = "content-type\x00text/event-stream"
+	for line := range bytes.SplitSeq(head, []byte("\n")) {
+		if len(line) >= len(name) && strings.EqualFold(string(line[:len(name)]), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// respond writes the answer that c has, and gives c back.
+func (p *Pool) respond(w http.ResponseWriter, r *http.Request, c *call) {
+	defer func() {
+		if c.pipe == nil {
+			c.release()
+		}
+	}()
+	header := w.Header()
+	res, dropped, err := parseHead(c.head, header)
+	if err != nil {
+		clear(header)
+		p.log.Error("the app's response is refused", "app", p.name, "request", c.requestID(), "method", c.method, "uri", c.uri, "error", err)
+		if c.pipe != nil {
+			p.stopStream(c)
+		}
+		plainError(w, http.StatusInternalServerError, "")
+		return
+	}
+	for _, name := range dropped {
+		p.log.Warn("a header of the app belongs to the connection and is left out", "app", p.name, "request", c.requestID(), "header", name)
+	}
+	bodyless := res.status == http.StatusNoContent || res.status == http.StatusNotModified
+	if res.status == http.StatusNoContent {
+		delete(header, "Content-Length")
+	}
+	if bodyless || r.Method == http.MethodHead {
+		if c.pipe != nil {
+			p.stopStream(c)
+		}
+		if !bodyless && res.length < 0 && len(c.whole) > 0 {
+			header["Content-Length"] = []string{strconv.Itoa(len(c.whole))}
+		}
+		w.WriteHeader(res.status)
+		return
+	}
+	if _, ok := header["Content-Type"]; !ok {
+		header["Content-Type"] = nil // net/http must not guess one
+	}
+	switch {
+	case c.pipe != nil:
+		p.respondPipe(w, c, res)
+	case c.file != nil:
+		p.respondFile(w, c, res)
+	default:
+		p.respondWhole(w, c, res)
+	}
+}
+
+// requestID names the call in logs.
+func (c *call) requestID() string { return c.channel.requestID(c.seq) }
+
+// respondWhole writes a body that came in one piece.
+func (p *Pool) respondWhole(w http.ResponseWriter, c *call, res responseHead) {
+	body := c.whole
+	switch {
+	case res.length < 0:
+		w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	case res.length < int64(len(body)):
+		p.logLength("the response is longer than its Content-Length; the rest is cut", c, res.length, int64(len(body)))
+		body = body[:res.length]
+	case res.length > int64(len(body)):
+		p.logLength("the response is shorter than its Content-Length; the connection is closed", c, res.length, int64(len(body)))
+	}
+	w.WriteHeader(res.status)
+	_, _ = w.Write(body) // an error here is a client that left
+}
+
+// respondFile writes a body that is a file, by sendfile where the connection
+// can.
+func (p *Pool) respondFile(w http.ResponseWriter, c *call, res responseHead) {
+	size := c.size
+	switch {
+	case res.length < 0:
+		w.Header()["Content-Length"] = []string{strconv.FormatInt(size, 10)}
+	case res.length < size:
+		size = res.length // the app sends a part of the file
+	case res.length > size:
+		p.logLength("the file is shorter than the response's Content-Length; the connection is closed", c, res.length, size)
+	}
+	if _, err := c.file.Seek(c.offset, io.SeekStart); err != nil {
+		clear(w.Header())
+		p.log.Error("cannot send the app's file", "app", p.name, "request", c.requestID(), "error", err)
+		plainError(w, http.StatusInternalServerError, "")
+		return
+	}
+	w.WriteHeader(res.status)
+	_, _ = io.Copy(w, io.LimitReader(c.file, size)) // an error here is a client that left, or a file that shrank: net/http closes the connection
+}
+
+// respondPipe writes a body as it comes.
+func (p *Pool) respondPipe(w http.ResponseWriter, c *call, res responseHead) {
+	defer p.stopStream(c)
+	if res.length < 0 && c.length >= 0 {
+		res.length = c.length // one large piece: its size is known
+		w.Header()["Content-Length"] = []string{strconv.FormatInt(res.length, 10)}
+	}
+	w.WriteHeader(res.status)
+	controller := http.NewResponseController(w)
+	n, err := c.pipe.CopyTo(w, controller.Flush)
+	switch {
+	case errors.Is(err, http.ErrContentLength):
+		p.logLength("the response is longer than its Content-Length; the rest is cut", c, res.length, -1)
+		return
+	case errors.Is(err, errBroken), errors.Is(err, errWorkerLost), errors.Is(err, errTimeout):
+		p.log.Error("a response is cut short; the connection is closed", "app", p.name, "request", c.requestID(), "method", c.method, "uri", c.uri, "sent", n, "why", err)
+	case err == nil:
+		if res.length > n {
+			p.logLength("the response is shorter than its Content-Length; the connection is closed", c, res.length, n)
+		}
+		return
+	}
+	panic(http.ErrAbortHandler) // so that the client sees a cut, not an end
+}
+
+func (p *Pool) logLength(what string, c *call, declared, got int64) {
+	p.log.Error(what, "app", p.name, "request", c.requestID(), "method", c.method, "uri", c.uri, "declared", declared, "got", got)
+}

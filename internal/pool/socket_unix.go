@@ -1,0 +1,149 @@
+//go:build unix
+
+package pool
+
+// The sockets of a channel, on any Unix. What Linux does better is in
+// socket_linux.go, what others lack in socket_notlinux.go.
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// pair returns a connected pair of Unix sockets: ours does not block, theirs
+// does. Neither survives an exec.
+func pair(kind int) (ours, theirs int, err error) {
+	fds, err := socketpair(kind)
+	if err != nil {
+		return 0, 0, os.NewSyscallError("socketpair", err)
+	}
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		unix.Close(fds[0])
+		unix.Close(fds[1])
+		return 0, 0, os.NewSyscallError("fcntl", err)
+	}
+	return fds[0], fds[1], nil
+}
+
+// packetPair returns a pair that keeps the boundaries of messages.
+func packetPair() (ours, theirs int, err error) {
+	ours, theirs, err = pair(packetKind)
+	if err != nil {
+		return 0, 0, err
+	}
+	// Room for some of the largest packets, whatever the system's default is.
+	for _, fd := range []int{ours, theirs} {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 4*maxPacket)
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4*maxPacket)
+	}
+	return ours, theirs, nil
+}
+
+// streamPair returns a pair that is a stream of bytes.
+func streamPair() (ours, theirs int, err error) { return pair(unix.SOCK_STREAM) }
+
+// readBack takes one unread packet from a duplicate of the worker's reading
+// end, and returns how many bytes of it fit b; false when there is none.
+func readBack(fd int, b []byte) (int, bool) {
+	for {
+		n, _, err := unix.Recvfrom(fd, b, unix.MSG_DONTWAIT)
+		if err == unix.EINTR {
+			continue
+		}
+		return n, err == nil && n > 0
+	}
+}
+
+// receive reads from a stream, with the descriptors that came along; they are
+// closed on exec and the caller's. At the end n is 0.
+func receive(fd int, b, oob []byte) (n int, fds []int, err error) {
+	n, oobn, _, _, err := unix.Recvmsg(fd, b, oob, cloexecFlag)
+	if err != nil || oobn == 0 {
+		return n, nil, err
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil {
+		return n, nil, err
+	}
+	for i := range messages {
+		got, err := unix.ParseUnixRights(&messages[i])
+		if err != nil {
+			continue
+		}
+		for _, fd := range got {
+			unix.CloseOnExec(fd)
+		}
+		fds = append(fds, got...)
+	}
+	return n, fds, nil
+}
+
+// sendWith writes to a stream, descriptors with the first byte.
+func sendWith(fd int, b []byte, fds ...int) (int, error) {
+	var oob []byte
+	if len(fds) > 0 {
+		oob = unix.UnixRights(fds...)
+	}
+	return unix.SendmsgN(fd, b, oob, nil, sendFlags)
+}
+
+// endReading makes reads from a stream end once what has arrived is read.
+func endReading(fd int) { _ = unix.Shutdown(fd, unix.SHUT_RD) }
+
+// outputPipe returns a pipe for what a process prints; writing to it blocks.
+func outputPipe() (r, w *os.File, err error) {
+	r, w, err = os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := unix.SetNonblock(int(w.Fd()), false); err != nil {
+		r.Close()
+		w.Close()
+		return nil, nil, os.NewSyscallError("fcntl", err)
+	}
+	return r, w, nil
+}
+
+func closeFD(fd int) { _ = unix.Close(fd) }
+
+func duplicate(fd int) (int, error) {
+	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+}
+
+// wouldBlock tells the error of a socket that is not ready from a failure.
+func wouldBlock(err error) bool {
+	return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS)
+}
+
+func interrupted(err error) bool { return errors.Is(err, unix.EINTR) }
+
+// sharedPage is memory that the master and the processes of a host map.
+type sharedPage struct {
+	bytes []byte
+	file  *os.File // for the host; closed once it runs
+}
+
+func newSharedPage(size int) (*sharedPage, error) {
+	f, err := pageFile()
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Truncate(int64(size)); err != nil {
+		f.Close()
+		return nil, err
+	}
+	b, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		f.Close()
+		return nil, os.NewSyscallError("mmap", err)
+	}
+	return &sharedPage{bytes: b, file: f}, nil
+}
+
+func (p *sharedPage) close() {
+	p.file.Close()
+	_ = unix.Munmap(p.bytes)
+	p.bytes = nil
+}

@@ -1,0 +1,329 @@
+"""The host of one app: imports it once, then forks workers on request.
+
+The host is single-threaded and runs no request.  It talks with the master
+over a control socket, one JSON object a line each way:
+
+master  {"do": "start", ...}                 first of all: what to import, and how
+        {"do": "fork", "slot": N}            with four descriptors: requests, answers, output, lifeline
+        {"do": "kill", "slot": N, "signal": S}
+host    {"event": "ready", ...}              the app is imported (or left to the workers)
+        {"event": "failed", "traceback": T}  the import failed; the host leaves
+        {"event": "unsafe", "why": [...]}    the import left what must not be shared by a fork; the host leaves
+        {"event": "forked", "slot": N, "pid": P}
+        {"event": "died", "slot": N, "how": TEXT}
+
+Only the host reaps its workers, so its report of a death is the truth, and a
+kill through the host can never hit a process id that was used again.
+
+When the control socket closes, the host kills its workers and leaves.  Each
+worker also holds the reading end of a pipe whose writing end is the master's
+alone, with SIGKILL as the pipe's signal: when the master lets go, or is gone,
+the kernel ends the worker, whatever it is doing.
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import gc
+import importlib
+import json
+import mmap
+import os
+import platform
+import random
+import select
+import signal
+import socket
+import sys
+import traceback
+from typing import Any, Dict, List, Optional, Tuple
+
+from millrace_worker import channel, output, preload
+
+CONTROL = 3  # descriptors that the master gives the host
+PAGE = 4
+
+Message = Dict[str, Any]
+
+
+class Control:
+    """The host's end of the control socket."""
+
+    def __init__(self, fd: int) -> None:
+        self.socket = socket.socket(fileno=fd)
+        self.socket.setblocking(True)
+        self.text = b""
+        self.fds: List[int] = []
+
+    def say(self, event: str, **fields: Any) -> None:
+        fields["event"] = event
+        try:
+            self.socket.sendall(json.dumps(fields).encode() + b"\n")
+        except OSError:
+            pass  # the master is gone; the next read says so
+
+    def fill(self) -> bool:
+        """Read what is there; False at the end."""
+        size = socket.CMSG_SPACE(64 * 4)
+        try:
+            data, ancillary, _, _ = self.socket.recvmsg(65536, size, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+        except OSError:
+            return False
+        for level, kind, payload in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds = array.array("i")
+                fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+                for fd in fds:
+                    os.set_inheritable(fd, False)
+                self.fds.extend(fds)
+        self.text += data
+        return bool(data)
+
+    def messages(self) -> List[Message]:
+        """The whole messages among what was read."""
+        *lines, self.text = self.text.split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def take(self, count: int) -> List[int]:
+        """The descriptors of the message at hand: they come in its order."""
+        fds, self.fds = self.fds[:count], self.fds[count:]
+        return fds
+
+
+class Host:
+    """The state of the host process."""
+
+    def __init__(self, control: Control, page: mmap.mmap, settings: Message) -> None:
+        self.control = control
+        self.page = page
+        self.settings = settings
+        self.app: Optional[channel.App] = None
+        self.workers: Dict[int, int] = {}  # slot to process id
+
+    def run(self) -> Optional["Child"]:
+        """Serve the master until it goes; in a forked worker, return what it has to run."""
+        wake, self.wake = os.pipe()
+        os.set_blocking(wake, False)
+        os.set_blocking(self.wake, False)
+        self.wakeup = wake
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.set_wakeup_fd(self.wake, warn_on_full_buffer=False)
+        poll = select.poll()
+        poll.register(self.control.socket.fileno(), select.POLLIN)
+        poll.register(wake, select.POLLIN)
+        while True:
+            for fd, _ in poll.poll():
+                if fd == wake:
+                    try:
+                        os.read(wake, 4096)
+                    except BlockingIOError:
+                        pass
+                    self.reap()
+                    continue
+                if not self.control.fill():
+                    self.kill_all()
+                    return None
+                for message in self.control.messages():
+                    if message["do"] == "fork":
+                        child = self.fork(message["slot"])
+                        if child is not None:
+                            return child
+                    elif message["do"] == "kill":
+                        self.kill(message["slot"], message["signal"])
+
+    def fork(self, slot: int) -> Optional["Child"]:
+        fds = self.control.take(4)
+        try:
+            pid = os.fork()
+        except OSError as e:
+            pid = -1
+            self.control.say("died", slot=slot, how="cannot fork: %s" % e)
+        if pid == 0:
+            os.close(self.wakeup)
+            os.close(self.wake)
+            self.control.socket.close()
+            return Child(self, slot, fds)
+        for fd in fds:
+            os.close(fd)
+        if pid > 0:
+            self.workers[slot] = pid
+            self.control.say("forked", slot=slot, pid=pid)
+        return None
+
+    def kill(self, slot: int, number: int) -> None:
+        if slot in self.workers:
+            os.kill(self.workers[slot], number)
+
+    def kill_all(self) -> None:
+        for pid in self.workers.values():
+            os.kill(pid, signal.SIGKILL)
+
+    def reap(self) -> None:
+        for slot, pid in list(self.workers.items()):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                del self.workers[slot]
+                self.control.say("died", slot=slot, how=describe(status))
+
+
+class Child:
+    """A forked worker: from the fork to its last request."""
+
+    def __init__(self, host: Host, slot: int, fds: List[int]) -> None:
+        self.settings = host.settings
+        self.app = host.app
+        requests, answers, out, self.lifeline = fds
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        os.setpgid(0, 0)  # a Ctrl-C in the terminal is the master's to handle
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        os.close(out)
+        hold_lifeline(self.lifeline)
+        random.seed()
+        self.channel = channel.Channel(requests, answers, host.page, slot)
+        # A child that the app forks must not hold the channel, or answer on it.
+        os.register_at_fork(after_in_child=self.let_go)
+
+    def let_go(self) -> None:
+        self.channel.close()
+        try:
+            os.close(self.lifeline)
+        except OSError:
+            pass
+
+    def run(self) -> None:
+        settings = self.settings
+        try:
+            if self.app is None:
+                self.app = find(settings)
+            if settings["after_fork"]:
+                resolve(settings["after_fork"])()
+        except BaseException:
+            self.channel.refuse(traceback.format_exc())
+            sys.exit(1)
+        fixed = channel.constants(settings["software"], False)
+        self.channel.announce()
+        try:
+            self.channel.serve(self.app, fixed)
+        except (channel.MasterGone, OSError) as e:
+            # Also where a child that the app forked returns into this loop.
+            sys.stderr.write("worker stops: %s\n" % e)
+            sys.stderr.flush()
+            os._exit(1)
+        sys.exit(0)
+
+
+def hold_lifeline(fd: int) -> None:
+    """Have the kernel kill this process when the pipe's other end closes."""
+    if not hasattr(fcntl, "F_SETSIG"):  # not Linux: the host's own kill has to do
+        return
+    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+    poll = select.poll()
+    poll.register(fd, 0)
+    if poll.poll(0):  # it closed before it was armed
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def describe(status: int) -> str:
+    """A wait status in words."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            return "killed by %s" % signal.Signals(number).name
+        except ValueError:
+            return "killed by signal %d" % number
+    return "exited with status %d" % os.WEXITSTATUS(status)
+
+
+def resolve(spec: str) -> Any:
+    """The object that "module:name" or "module.name" names; "module:name()" is called for it."""
+    call = spec.endswith("()")
+    name = spec[:-2] if call else spec
+    module, colon, path = name.partition(":")
+    if not colon:
+        module, _, path = name.rpartition(".")
+    found: Any = importlib.import_module(module)
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found() if call else found
+
+
+def find(settings: Message) -> channel.App:
+    """Import the app."""
+    app: channel.App = resolve(settings["wsgi"])
+    if not callable(app):
+        raise TypeError("%s is a %s, not a WSGI callable" % (settings["wsgi"], type(app).__name__))
+    return app
+
+
+def gil() -> bool:
+    """Whether the lock is on; to be asked after the import, which may switch it back on."""
+    enabled = getattr(sys, "_is_gil_enabled", None)
+    return True if enabled is None else bool(enabled())
+
+
+def load(host: Host) -> bool:
+    """Import the app as the settings say, and tell the master how that went."""
+    settings, control = host.settings, host.control
+    if settings["preload"]:
+        before = preload.snapshot()
+        try:
+            host.app = find(settings)
+        except BaseException:
+            control.say("failed", traceback=traceback.format_exc())
+            return False
+        why = preload.unsafe(before)
+        if why:
+            control.say("unsafe", why=why)
+            return False
+        gc.freeze()  # without a collect: what is garbage now stays so, and no page is touched for it
+    control.say(
+        "ready",
+        preloaded=settings["preload"],
+        version=platform.python_version(),
+        implementation=platform.python_implementation(),
+        gil=gil(),
+    )
+    return True
+
+
+def prepare() -> Tuple[Control, mmap.mmap, Message]:
+    """Take over what the master gave: descriptors, then the start message."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    for fd in (CONTROL, PAGE):
+        os.set_inheritable(fd, False)
+    page = mmap.mmap(PAGE, 0)
+    os.close(PAGE)
+    control = Control(CONTROL)
+    output.install()
+    while True:
+        if not control.fill():
+            sys.exit(0)
+        messages = control.messages()
+        if messages:
+            return control, page, messages[0]
+
+
+def main() -> None:
+    """Entry: python -c BOOTSTRAP NAME."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the terminal is the master's to handle
+    control, page, settings = prepare()
+    os.chdir(settings["dir"])
+    sys.path.insert(0, settings["dir"])
+    sys.argv[:] = [settings["name"]]
+    host = Host(control, page, settings)
+    if not load(host):
+        sys.stdout.flush()
+        os._exit(1)  # what the import left behind must not delay the end
+    child = host.run()
+    if child is not None:
+        child.run()
+    os._exit(0)

@@ -1,0 +1,217 @@
+"""The rules of PEP 3333 for one request at a time.
+
+Exchange is the server's side of one call of the app: start_response, write,
+and what becomes of the iterable.  It gives frames to a Sink (see channel.py)
+and knows nothing of sockets.
+
+What the front checks, this file does not: the status line, names and values
+of headers, and whether the body is as long as Content-Length says.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+import traceback
+from typing import Any, Callable, Iterable, Iterator, List, Optional, Tuple
+
+# Flags of an answer frame; internal/pool/frame.go has the same.
+HEAD = 1  # the frame begins with the response's head
+END = 2  # the response is complete
+FILE = 4  # the body is a file: a descriptor comes with the frame
+FAIL = 8  # with END: the response broke off; with HEAD and END: an error page of ours
+
+Headers = List[Tuple[str, str]]
+SendFrame = Callable[[int, bytes, bytes], None]
+SendFile = Callable[[bytes, int, int, int], None]
+ExcInfo = Any
+
+
+class FileWrapper:
+    """environ["wsgi.file_wrapper"]: hands a real file to the front whole; anything else it reads in blocks."""
+
+    __slots__ = ("filelike", "block_size", "close")
+
+    def __init__(self, filelike: Any, block_size: int = 65536) -> None:
+        self.filelike = filelike
+        self.block_size = block_size
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        read, size = self.filelike.read, self.block_size
+        while True:
+            block = read(size)
+            if not block:
+                return
+            yield block
+
+    def descriptor(self) -> Optional[Tuple[int, int, int]]:
+        """Descriptor, offset and bytes left of a regular file; None if only reading it gives its bytes.
+
+        A class is trusted to be the plain bytes of its descriptor by its type
+        alone: gzip.GzipFile has a fileno() too, of the compressed file.
+        """
+        raw = self.filelike
+        for _ in range(4):  # tempfile's and Django's wrappers keep the real file in .file
+            if isinstance(raw, (io.BufferedReader, io.BufferedRandom, io.FileIO)):
+                break
+            module = type(raw).__module__
+            if module != "tempfile" and not module.startswith("django.core.files"):
+                return None
+            raw = getattr(raw, "file", None)
+        else:
+            return None
+        inner = getattr(raw, "raw", raw)
+        if not isinstance(inner, io.FileIO):
+            return None
+        try:
+            fd = raw.fileno()
+            info = os.fstat(fd)
+            offset = raw.tell()
+        except (OSError, ValueError):
+            return None
+        if not stat.S_ISREG(info.st_mode):
+            return None
+        return fd, offset, max(0, info.st_size - offset)
+
+
+def encode_head(status: str, headers: Headers) -> bytes:
+    """The head of an answer: the status line, then a line for each header, name and value parted by a NUL.
+
+    A line feed inside a name or value would begin a header of its own, so it
+    is refused here; what else is wrong the front sees.
+    """
+    text = "\n".join([status] + [name + "\0" + value for name, value in headers])
+    if text.count("\n") != len(headers):
+        raise ValueError("a line feed in the status or in a header: %r" % (text,))
+    return text.encode("latin-1")
+
+
+def content_length(headers: Headers) -> Optional[int]:
+    """The declared length of the body, None without one (or with one that is no number)."""
+    for name, value in headers:
+        if len(name) == 14 and name.lower() == "content-length":
+            return int(value) if value.isdigit() else None
+    return None
+
+
+ERROR_BODY = b"Internal Server Error\n"
+ERROR_HEAD = encode_head("500 Internal Server Error", [("Content-Type", "text/plain; charset=utf-8")])
+
+
+class Exchange:
+    """The answers of one channel, one request after the other; begin() comes first."""
+
+    __slots__ = ("send", "send_file", "cancelled", "status", "headers", "head_sent", "ended")
+
+    def __init__(self, send: SendFrame, send_file: SendFile, cancelled: Callable[[], bool]) -> None:
+        self.send = send
+        self.send_file = send_file
+        self.cancelled = cancelled
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the request before."""
+        self.status: Optional[str] = None
+        self.headers: Headers = []
+        self.head_sent = False
+        self.ended = False
+
+    def start_response(
+        self, status: str, headers: Headers, exc_info: Optional[ExcInfo] = None
+    ) -> Callable[[bytes], None]:
+        """PEP 3333's start_response."""
+        if exc_info:
+            try:
+                if self.head_sent:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # no cycle through the frame
+        elif self.status is not None:
+            raise AssertionError("start_response called a second time without exc_info")
+        self.status = status
+        self.headers = headers
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """PEP 3333's write: the chunk leaves at once."""
+        if not isinstance(data, bytes):
+            raise TypeError("write() takes bytes, not %s" % type(data).__name__)
+        if data and not self.ended:
+            self.chunk(data)
+
+    def head(self) -> bytes:
+        if self.status is None:
+            raise AssertionError("the app did not call start_response before its first byte")
+        return encode_head(self.status, self.headers)
+
+    def chunk(self, data: bytes) -> None:
+        """Send one piece of a body of which more may come."""
+        if self.head_sent:
+            self.send(0, b"", data)
+            return
+        head = self.head()
+        length = content_length(self.headers)
+        self.head_sent = True
+        if length is not None and len(data) >= length:
+            self.ended = True
+            self.send(HEAD | END, head, data)
+        else:
+            self.send(HEAD, head, data)
+
+    def body(self, result: Iterable[bytes]) -> None:
+        """Send what the app returned, but for a list or tuple (those are whole: see finish)."""
+        if type(result) is FileWrapper and not self.head_sent:
+            place = result.descriptor()
+            if place is not None:
+                head = self.head()
+                self.head_sent = self.ended = True
+                self.send_file(head, *place)
+                return
+        for data in result:
+            if not data:
+                continue
+            if type(data) is not bytes and not isinstance(data, bytes):
+                raise TypeError("the app's iterable must yield bytes, not %s" % type(data).__name__)
+            if self.ended:
+                sys.stderr.write("response longer than its Content-Length: the rest is cut\n")
+                return
+            self.chunk(data)
+            if self.cancelled():
+                return  # the client is gone; close() follows
+        if not self.ended:
+            self.finish(b"")
+
+    def finish(self, data: bytes) -> None:
+        """Send the last piece."""
+        if not isinstance(data, bytes):
+            raise TypeError("the app's iterable must yield bytes, not %s" % type(data).__name__)
+        if self.ended:
+            if data:
+                sys.stderr.write("response longer than its Content-Length: the rest is cut\n")
+            return
+        if self.head_sent:
+            self.ended = True
+            self.send(END, b"", data)
+        else:
+            head = self.head()
+            self.head_sent = self.ended = True
+            self.send(HEAD | END, head, data)
+
+    def fail(self, environ: Any) -> None:
+        """Report the exception being handled, and end the answer as far as that is still possible."""
+        sys.stderr.write(
+            "exception in %s %s\n%s"
+            % (environ.get("REQUEST_METHOD"), environ.get("REQUEST_URI"), traceback.format_exc())
+        )
+        if self.ended:
+            return
+        self.ended = True
+        if self.head_sent:
+            self.send(END | FAIL, b"", b"")
+        else:
+            self.head_sent = True
+            self.send(HEAD | END | FAIL, ERROR_HEAD, ERROR_BODY)
