@@ -11,6 +11,7 @@ package pool
 
 import (
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -160,42 +161,30 @@ func (p *Pool) requeueLocked(cs []*call) {
 }
 
 // takeBackLocked reads the packets back that the channel's worker has not
-// read, and queues their calls again.
+// read, and queues their calls again. The worker may read one in between two
+// of ours, so what comes back need not be one run of held.
 func (p *Pool) takeBackLocked(ch *channel) {
 	var prefix [packetHead]byte
-	var first, last uint64
-	for {
-		n, ok := readBack(ch.readEnd, prefix[:])
+	var back [maxDepth]*call
+	n := 0
+	for n < len(back) {
+		size, ok := readBack(ch.readEnd, prefix[:])
 		if !ok {
 			break
 		}
-		if n < packetHead {
-			continue
+		i := slices.IndexFunc(ch.held, func(c *call) bool { return size >= packetHead && c.seq == packetSeq(prefix[:]) })
+		if i < 0 {
+			continue // the stand-in's of a request that timed out
 		}
-		last = packetSeq(prefix[:])
-		if first == 0 {
-			first = last
-		}
+		back[n] = ch.held[i]
+		n++
+		ch.held = slices.Delete(ch.held, i, i+1)
 	}
-	if first == 0 {
+	if n == 0 {
 		return
 	}
-	// Packets are sent and read in the order of held, so what came back is
-	// one run of it; what follows is on its way or unsent.
-	from, to := len(ch.held), len(ch.held)
-	for i, c := range ch.held {
-		if c.seq == first {
-			from = i
-		}
-		if c.seq == last {
-			to = i + 1
-		}
-	}
-	if from < to {
-		p.stats.takenBack += uint64(to - from)
-		p.requeueLocked(ch.held[from:to])
-		ch.held = append(ch.held[:from], ch.held[to:]...)
-	}
+	p.stats.takenBack += uint64(n)
+	p.requeueLocked(back[:n])
 	if len(ch.held) == 0 {
 		p.runningLocked(p.now(), -1)
 	}
@@ -215,7 +204,7 @@ func (p *Pool) answeredLocked(ch *channel) {
 		}
 		p.stats.meanService = max(p.stats.meanService+(sample-p.stats.meanService)/smoothing, 1)
 	}
-	ch.held = append(ch.held[:0], ch.held[1:]...)
+	ch.held = slices.Delete(ch.held, 0, 1)
 	ch.streaming, ch.full = false, false
 	ch.headSince = now
 	if len(ch.held) == 0 {
