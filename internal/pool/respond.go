@@ -170,9 +170,13 @@ func (p *Pool) respondPipe(w http.ResponseWriter, c *call, res responseHead) {
 	}
 	w.WriteHeader(res.status)
 	controller := http.NewResponseController(w)
-	n, err := c.pipe.CopyTo(w, controller.Flush)
+	body := io.Writer(w)
+	if res.length >= 0 {
+		body = &cutWriter{w: w, left: res.length}
+	}
+	n, err := c.pipe.CopyTo(body, controller.Flush)
 	switch {
-	case errors.Is(err, http.ErrContentLength):
+	case errors.Is(err, errSurplus):
 		p.logLength("the response is longer than its Content-Length; the rest is cut", c, res.length, -1)
 		return
 	case errors.Is(err, errBroken), errors.Is(err, errWorkerLost), errors.Is(err, errTimeout):
@@ -183,7 +187,30 @@ func (p *Pool) respondPipe(w http.ResponseWriter, c *call, res responseHead) {
 		}
 		return
 	}
+	_ = controller.Flush()      // what there is of it leaves first
 	panic(http.ErrAbortHandler) // so that the client sees a cut, not an end
+}
+
+var errSurplus = errors.New("more bytes than Content-Length says")
+
+// cutWriter passes on as many bytes as Content-Length says, and fails at the
+// first beyond them.
+type cutWriter struct {
+	w    io.Writer
+	left int64
+}
+
+func (c *cutWriter) Write(b []byte) (int, error) {
+	surplus := int64(len(b)) > c.left
+	if surplus {
+		b = b[:c.left]
+	}
+	n, err := c.w.Write(b)
+	c.left -= int64(n)
+	if err == nil && surplus {
+		err = errSurplus
+	}
+	return n, err
 }
 
 func (p *Pool) logLength(what string, c *call, declared, got int64) {
