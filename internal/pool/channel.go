@@ -61,7 +61,6 @@ type channel struct {
 	drainBy   time.Duration
 	held      []*call // lent, not answered, in the order of their packets; the first runs
 	unsent    []*call // the last of held: not written yet
-	inFlight  int     // before those: being written
 	spare     []*call // the slice that unsent swaps with
 	writing   bool    // somebody is in flushLocked
 	sender    packetSender

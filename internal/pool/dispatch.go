@@ -256,11 +256,10 @@ func (p *Pool) flushLocked(ch *channel) {
 	for len(ch.unsent) > 0 && ch.state != channelDead {
 		batch := ch.unsent
 		ch.unsent, ch.spare = ch.spare[:0], nil
-		ch.inFlight = len(batch)
+		ch.sender.prepare(batch)
 		p.mu.Unlock()
-		n, err := ch.sender.send(ch.packets, batch)
+		n, err := ch.sender.send(ch.packets, len(batch))
 		p.mu.Lock()
-		ch.inFlight = 0
 		if err != nil {
 			// The socket is full, or the channel is closing: what it did not
 			// take is somebody else's.

@@ -325,7 +325,7 @@ func (p *Pool) censusLocked(now time.Duration) census {
 			c.leaving++
 		default:
 			c.serving++
-			if ch.idleLocked() {
+			if ch.idleLocked() && !ch.closing() {
 				c.idle++
 			}
 		}

@@ -4,7 +4,6 @@ package pool
 
 import (
 	"os"
-	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -42,26 +41,30 @@ type packetSender struct {
 	iovs [maxDepth]unix.Iovec
 }
 
-// send writes each frame as one packet, as many as the socket takes, and
-// returns how many those were. It never blocks. At most maxDepth frames.
-func (s *packetSender) send(fd int, frames []*call) (int, error) {
-	for i, c := range frames {
+// prepare takes the packets that send is to write: at most maxDepth. It reads
+// the calls, so it needs Pool.mu; send does not.
+func (s *packetSender) prepare(calls []*call) {
+	for i, c := range calls {
 		s.iovs[i].Base = &c.frame[0]
 		s.iovs[i].SetLen(len(c.frame))
 		s.msgs[i].hdr.Iov = &s.iovs[i]
 		s.msgs[i].hdr.SetIovlen(1)
 	}
+}
+
+// send writes the first n prepared packets, as many as the socket takes, and
+// returns how many those were. It never waits for the reader.
+func (s *packetSender) send(fd, n int) (int, error) {
 	sent := 0
-	for sent < len(frames) {
-		n, _, e := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&s.msgs[sent])), uintptr(len(frames)-sent), sendFlags, 0, 0)
+	for sent < n {
+		r, _, e := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&s.msgs[sent])), uintptr(n-sent), sendFlags, 0, 0)
 		if e == unix.EINTR {
 			continue
 		}
 		if e != 0 {
 			return sent, e
 		}
-		sent += int(n)
+		sent += int(r)
 	}
-	runtime.KeepAlive(frames)
 	return sent, nil
 }

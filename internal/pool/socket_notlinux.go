@@ -39,22 +39,28 @@ func pageFile() (*os.File, error) {
 	return f, os.Remove(f.Name())
 }
 
-type packetSender struct{}
+type packetSender struct{ frames [maxDepth][]byte }
 
-// send writes each frame as one packet, as many as the socket takes, and
-// returns how many those were. It never blocks.
-func (s *packetSender) send(fd int, frames []*call) (int, error) {
-	for i, c := range frames {
-		for {
-			err := unix.Send(fd, c.frame, sendFlags)
-			if err == unix.EINTR {
-				continue
-			}
-			if err != nil {
-				return i, err
-			}
-			break
+// prepare takes the packets that send is to write: at most maxDepth. It reads
+// the calls, so it needs Pool.mu; send does not.
+func (s *packetSender) prepare(calls []*call) {
+	for i, c := range calls {
+		s.frames[i] = c.frame
+	}
+}
+
+// send writes the first n prepared packets, as many as the socket takes, and
+// returns how many those were. It never waits for the reader.
+func (s *packetSender) send(fd, n int) (int, error) {
+	for i := 0; i < n; {
+		err := unix.Send(fd, s.frames[i], sendFlags)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return i, err
+		default:
+			i++
 		}
 	}
-	return len(frames), nil
+	return n, nil
 }

@@ -95,7 +95,7 @@ func (p *Pool) Status() Status {
 			s.Preloaded = ch.host.preload
 			s.State = "serving"
 			w.State = "busy"
-			if ch.idleLocked() {
+			if ch.idleLocked() && !ch.closing() {
 				w.State = "idle"
 				s.Idle++
 			}
@@ -103,7 +103,7 @@ func (p *Pool) Status() Status {
 		if len(ch.held) > 0 {
 			w.Running, w.RunningFor = ch.held[0].method+" "+ch.held[0].uri, (now - ch.headSince).Seconds()
 		}
-		if len(ch.held) > 0 || ch.lingering {
+		if len(ch.held) > 0 || ch.closing() {
 			s.Active++
 		}
 		s.Workers = append(s.Workers, w)

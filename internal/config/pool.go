@@ -1,0 +1,79 @@
+package config
+
+import "fmt"
+
+// number is one of the keys that say how many workers an app has.
+type number struct {
+	key   string
+	value *int
+}
+
+// numbers begins with workers; the others are in the order in which none may
+// be larger than the next.
+func (a *App) numbers() []number {
+	return []number{
+		{"workers", &a.Workers},
+		{"min_spare", &a.MinSpare},
+		{"max_spare", &a.MaxSpare},
+		{"max_children", &a.MaxChildren},
+	}
+}
+
+// spareKeys are what workers stands for.
+var spareKeys = []string{"min_spare", "max_spare", "max_children"}
+
+// fitPool works out an app's number of workers. What was given stands;
+// defaults give way to it and to each other; only what was given can
+// contradict itself. Zero is what was not given, and so is a number that
+// fitPool itself put there before.
+func (k *checker) fitPool(path, where string, app *App) {
+	all := app.numbers()
+	for _, n := range all {
+		at := join(path, n.key)
+		if k.bad[at] {
+			return
+		}
+		if filled, ok := k.c.src.filled[at]; ok && filled == *n.value && !k.given(at) {
+			*n.value = 0
+		}
+	}
+	fixed, spares := *all[0].value, all[1:]
+	if fixed > 0 {
+		for _, n := range spares {
+			if *n.value != 0 {
+				k.contradict(path, where, n, fmt.Sprintf("workers = %d fixes the number of workers", fixed), "leave out one of the two")
+			}
+		}
+	}
+	for i, n := range spares {
+		for _, more := range spares[i+1:] {
+			if fixed == 0 && *more.value != 0 && *n.value > *more.value {
+				k.contradict(path, where, n, fmt.Sprintf("is more than %s, which is %d", more.key, *more.value), "min_spare ≤ max_spare ≤ max_children")
+			}
+		}
+	}
+
+	before := *app
+	if fixed > 0 {
+		app.MinSpare, app.MaxSpare, app.MaxChildren = fixed, fixed, fixed
+	}
+	if app.MaxChildren == 0 {
+		app.MaxChildren = max(defaultMaxChildren, app.MinSpare, app.MaxSpare)
+	}
+	if app.MaxSpare == 0 {
+		app.MaxSpare = min(max(defaultMaxSpare, app.MinSpare), app.MaxChildren)
+	}
+	if app.MinSpare == 0 {
+		app.MinSpare = min(defaultMinSpare, app.MaxSpare)
+	}
+	for i, n := range before.numbers() {
+		if *n.value == 0 && *all[i].value != 0 {
+			k.c.src.fill(join(path, n.key), *all[i].value)
+		}
+	}
+}
+
+func (k *checker) contradict(path, where string, n number, reason, hint string) {
+	at := spot{path: join(path, n.key), name: n.key, where: where, form: &form{}}
+	k.refuse(at, fmt.Sprint(*n.value), &refusal{reason, hint})
+}
