@@ -1,0 +1,179 @@
+package pool
+
+// What is left when the master is gone, and what is left of processes that
+// the master has ended: nothing.
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"millrace/internal/spool"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("MILLRACE_TEST_MASTER"); dir != "" {
+		beMaster(dir)
+	}
+	os.Exit(m.Run())
+}
+
+// beMaster is a pool in a process of its own: it prints a worker's and the
+// host's process ids and then waits to be killed.
+func beMaster(dir string) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		panic(err)
+	}
+	p := New(Config{
+		Name: "test", Python: python, WSGI: "misbehaving:application", Dir: dir, Env: os.Environ(), Preload: true,
+		MinSpare: 2, MaxSpare: 2, MaxChildren: 2, Queue: 10, StartupTimeout: time.Minute, StopTimeout: time.Minute,
+		MaxBody: 1 << 20, Spool: spool.New(os.TempDir(), 1<<20), Log: slog.New(slog.DiscardHandler),
+	})
+	go p.Run(context.Background())
+	server := httptest.NewServer(p.Handler(""))
+	for {
+		s := p.Status()
+		if s.Idle == 2 {
+			fmt.Println(server.URL, s.Workers[0].PID, s.Workers[1].PID)
+			select {}
+		}
+		runtime.Gosched()
+	}
+}
+
+// TestMasterKilled: with the master go its workers and its host, also a
+// worker that runs, and one whose host is stopped and cannot see to it.
+func TestMasterKilled(t *testing.T) {
+	for _, hostStopped := range []bool{false, true} {
+		cmd := exec.Command(os.Args[0])
+		cfg := testConfig(t, "")
+		cmd.Env = append(cfg.Env, "MILLRACE_TEST_MASTER="+cfg.Dir)
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var url string
+		var workers [2]int
+		line, err := bufio.NewReader(stdout).ReadString('\n')
+		if err == nil {
+			_, err = fmt.Sscan(line, &url, &workers[0], &workers[1])
+		}
+		if err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		host := parent(t, workers[0])
+		go func() {
+			if resp, err := http.Get(url + "/never"); err == nil {
+				resp.Body.Close()
+			}
+		}()
+		if hostStopped {
+			if err := syscall.Kill(host, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		gone(t, workers[0])
+		gone(t, workers[1])
+		if hostStopped {
+			if err := syscall.Kill(host, syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+		}
+		gone(t, host)
+	}
+}
+
+func openDescriptors(t testing.TB) []string {
+	t.Helper()
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var open []string
+	for _, name := range names {
+		if target, err := os.Readlink("/proc/self/fd/" + name.Name()); err == nil {
+			open = append(open, name.Name()+" "+target)
+		}
+	}
+	return open
+}
+
+// TestNoLeaks: after reloads, deaths and recycling there are as many
+// descriptors, goroutines and children as before.
+func TestNoLeaks(t *testing.T) {
+	cfg := testConfig(t, "misbehaving:application")
+	cfg.fixed(2)
+	cfg.MaxRequests = 10
+	cfg.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	p, server := startPool(t, cfg)
+	client := server.Client()
+	ask := func(path string) {
+		t.Helper()
+		resp, err := client.Get(server.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	churn := func() {
+		for range 30 {
+			ask("/pid")
+		}
+		ask("/exit_now")
+		ask("/slow_stream?0")
+		if err := p.Reload(context.Background(), cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle := func() {
+		t.Helper()
+		eventually(t, func() error {
+			if s := p.Status(); s.Idle != 2 || len(s.Workers) != 2 {
+				return fmt.Errorf("not at rest: %+v", s)
+			}
+			return nil
+		})
+	}
+	churn()
+	settle()
+	client.CloseIdleConnections()
+	descriptors, goroutines := openDescriptors(t), runtime.NumGoroutine()
+	for range 10 {
+		churn()
+	}
+	settle()
+	client.CloseIdleConnections()
+	eventually(t, func() error {
+		if now := openDescriptors(t); len(now) > len(descriptors) {
+			return fmt.Errorf("%d descriptors were open, now %d:\n%s", len(descriptors), len(now), strings.Join(now, "\n"))
+		}
+		if now := runtime.NumGoroutine(); now > goroutines {
+			stacks := make([]byte, 1<<16)
+			return fmt.Errorf("%d goroutines ran, now %d:\n%s", goroutines, now, stacks[:runtime.Stack(stacks, true)])
+		}
+		return nil
+	})
+	if used := cfg.Spool.Used(); used != 0 {
+		t.Errorf("%d bytes of the spool are still taken", used)
+	}
+}
