@@ -102,7 +102,11 @@ func (p *Pool) depthLocked() int {
 	if p.stats.meanService <= 0 {
 		return 1
 	}
-	return min(maxDepth, int(patience/p.stats.meanService))
+	limit := maxDepth
+	if p.cfg.Depth > 0 {
+		limit = min(limit, p.cfg.Depth)
+	}
+	return min(limit, int(patience/p.stats.meanService))
 }
 
 // lendLocked gives a call to a channel.

@@ -57,6 +57,7 @@ type Config struct {
 	MaxSpare       int
 	MaxChildren    int
 	MaxRequests    int           // 0: never recycled
+	Depth          int           // requests that a worker may hold, the running one included; 0: as many as keep each other's wait short, at most 16
 	Queue          int           // requests that may wait; then 503
 	RequestTimeout time.Duration // without a sign of the worker, from the request's start; 0: none
 	StartupTimeout time.Duration

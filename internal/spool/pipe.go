@@ -214,9 +214,9 @@ func (p *Pipe) Read(b []byte) (int, error) {
 // WriteTo writes all that comes through the pipe to w. See CopyTo.
 func (p *Pipe) WriteTo(w io.Writer) (int64, error) { return p.CopyTo(w, nil) }
 
-// CopyTo writes all that comes through the pipe to w, until the end. Before it
-// waits for more, it calls caughtUp (which may be nil) if anything was written
-// since the last call: the moment to flush to the client. An error of w, of
+// CopyTo writes all that comes through the pipe to w, until the end. When it has
+// written something and would wait for more, it first calls caughtUp (which may
+// be nil): the moment to flush to the client. An error of w, of
 // caughtUp, or of CloseWrite ends it and is returned as it is; a complete body
 // gives nil. The caller still has to call CloseRead.
 func (p *Pipe) CopyTo(w io.Writer, caughtUp func() error) (int64, error) {
@@ -226,12 +226,11 @@ func (p *Pipe) CopyTo(w io.Writer, caughtUp func() error) (int64, error) {
 			piece.free()
 		}
 	}()
-	total, flushed := int64(0), true
+	total := int64(0)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
-		if !flushed && caughtUp != nil && p.emptyLocked() && !p.writeClosed && !p.readClosed {
-			flushed = true
+		if total > 0 && caughtUp != nil && p.emptyLocked() && !p.writeClosed && !p.readClosed {
 			var err error
 			p.unlocked(func() { err = caughtUp() })
 			if err != nil {
@@ -257,7 +256,6 @@ func (p *Pipe) CopyTo(w io.Writer, caughtUp func() error) (int64, error) {
 			}
 		}
 		total += int64(n)
-		flushed = false
 		if err != nil {
 			return total, err
 		}

@@ -302,7 +302,7 @@ func TestPipeCloseReadWhileLent(t *testing.T) {
 			p.CloseRead()
 			for range 10 {
 				other := s.NewBuffer(1 << 20)
-				other.Write(make([]byte, 4000))
+				other.Write(make([]byte, 5000)) // as large as the pipe's
 				defer other.Close()
 				other = s.NewBuffer(1 << 20)
 				other.Write(make([]byte, 60_000))
@@ -482,6 +482,63 @@ func TestPipeRecovers(t *testing.T) {
 	})
 }
 
+// The same when part of the body did go to the file before it failed.
+func TestPipeRecoversFromHalf(t *testing.T) {
+	s := newTestSpool(t, 1000)
+	synctest.Test(t, func(t *testing.T) {
+		p := s.NewPipe(PipeOptions{Memory: 100, Disk: 1000})
+		defer p.CloseRead()
+		if err := s.take(900); err != nil {
+			t.Fatal(err)
+		}
+		body := pattern(600)
+		p.Write(body[:200]) // half of it in the file, which is full now
+		go p.Write(body[200:])
+		synctest.Wait()
+		if !p.degraded {
+			t.Fatal("the pipe is not degraded: the test tests nothing")
+		}
+		s.give(900)
+		got := make([]byte, 600)
+		if _, err := io.ReadFull(p, got[:200]); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if s.Used() != 300 {
+			t.Errorf("%d bytes on disk, want 300 beside 100 in memory", s.Used())
+		}
+		if _, err := io.ReadFull(p, got[200:]); err != nil || !bytes.Equal(got, body) {
+			t.Errorf("other bytes, %v", err)
+		}
+	})
+}
+
+// The end reaches a consumer that waits, and a Write that waits elsewhere.
+func TestPipeCloseWriteWakes(t *testing.T) {
+	s := newTestSpool(t, 0)
+	cut := errors.New("the worker died")
+	synctest.Test(t, func(t *testing.T) {
+		p := s.NewPipe(PipeOptions{})
+		done := make(chan error)
+		go func() { _, err := p.WriteTo(io.Discard); done <- err }()
+		synctest.Wait()
+		p.CloseWrite(cut)
+		if err := <-done; err != cut {
+			t.Errorf("the consumer got %v", err)
+		}
+		p.CloseRead()
+
+		p = s.NewPipe(PipeOptions{Memory: 1})
+		go func() { _, err := p.Write([]byte("xx")); done <- err }()
+		synctest.Wait()
+		p.CloseWrite(cut)
+		if err := <-done; err != io.ErrClosedPipe {
+			t.Errorf("the Write got %v", err)
+		}
+		p.CloseRead()
+	})
+}
+
 // A body with a hole must never look complete.
 func TestPipeReadError(t *testing.T) {
 	s := newTestSpool(t, 1<<20)
@@ -489,6 +546,10 @@ func TestPipeReadError(t *testing.T) {
 		p := s.NewPipe(PipeOptions{Memory: 100, Disk: 1000})
 		done := make(chan error)
 		go func() { _, err := p.Write(pattern(2000)); done <- err }()
+		synctest.Wait()
+		if _, err := io.ReadFull(p, make([]byte, 100)); err != nil { // what is in memory
+			t.Fatal(err)
+		}
 		synctest.Wait()
 		p.ring.file.Truncate(500)
 		n, err := p.WriteTo(io.Discard)

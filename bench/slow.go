@@ -1,0 +1,118 @@
+package main
+
+// Slow clients: 200 of them, half sending a body and half taking a response a
+// byte now and then, beside a fast one, on a pool of two workers.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+)
+
+const slowClients = 200
+
+// crawl is one slow client: it writes the request a byte at a time, or reads
+// the answer so. It ends with ctx.
+func crawl(ctx context.Context, address string, up bool) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.(*net.TCPConn).SetReadBuffer(4096); err != nil { // so that the kernel does not take the answer in its place
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	head := "GET /large HTTP/1.1\r\nHost: slow\r\n\r\n"
+	if up {
+		head = "POST /hello HTTP/1.1\r\nHost: slow\r\nContent-Length: 100000\r\n\r\n"
+	}
+	if _, err := conn.Write([]byte(head)); err != nil {
+		return err
+	}
+	beat := time.NewTicker(100 * time.Millisecond)
+	defer beat.Stop()
+	one := make([]byte, 1)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-beat.C:
+		}
+		if up {
+			_, err = conn.Write(one)
+		} else {
+			_, err = conn.Read(one)
+		}
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("a slow client was cut: %w", err)
+		}
+	}
+}
+
+// besideSlow loads the stack with one fast client while slow ones are there.
+func besideSlow(ctx context.Context, s *settings, st *stack, address string) (sample, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	failures := make(chan error, slowClients)
+	for i := range slowClients {
+		wg.Go(func() {
+			if err := crawl(ctx, address, i%2 == 0); err != nil {
+				failures <- err
+			}
+		})
+	}
+	one, err := measure(ctx, s, st, 1)
+	cancel()
+	wg.Wait()
+	close(failures)
+	return one, errors.Join(err, <-failures)
+}
+
+// slow prints the fast client's latency without and with slow ones.
+func slow(ctx context.Context, s *settings) error {
+	two := *s
+	two.workers = 2
+	st, err := startMillrace(ctx, &two, "slow:application", "")
+	if err != nil {
+		return err
+	}
+	defer st.stop()
+	address := strings.TrimSuffix(strings.TrimPrefix(st.url, "http://"), "/")
+	if _, err := load(ctx, st.url, 1, s.warmUp); err != nil {
+		return err
+	}
+	alone, beside := result{name: "none"}, result{name: fmt.Sprint(slowClients)}
+	for range s.rounds {
+		one, err := measure(ctx, s, st, 1)
+		if err != nil {
+			return err
+		}
+		alone.samples = append(alone.samples, one)
+		if one, err = besideSlow(ctx, s, st, address); err != nil {
+			return err
+		}
+		beside.samples = append(beside.samples, one)
+	}
+	fmt.Print("\n### One fast client beside slow ones (2 workers, WSGI hello)\n\n")
+	fmt.Println("| slow clients | requests/s (min – max) | p50 | p99 |")
+	fmt.Println("|---|---|---|---|")
+	p50 := func(r result) time.Duration {
+		return median(r.samples, func(s sample) time.Duration { return s.p50 })
+	}
+	for _, r := range []result{alone, beside} {
+		fmt.Printf("| %s | %s | %s | %s |\n", r.name, rates(r.samples), show(p50(r)),
+			show(median(r.samples, func(s sample) time.Duration { return s.p99 })))
+	}
+	ratio := float64(p50(beside)) / float64(p50(alone))
+	goal(ratio <= 1.15, "the fast client's median latency is %.2f × that without slow clients; no more than noise, 1.15", ratio)
+	return nil
+}

@@ -1,0 +1,257 @@
+// Package listen opens the sockets that clients come in by, and keeps a
+// client that stops reading from holding a response for ever.
+//
+// Open turns an address of the configuration into a Listener:
+//
+//	127.0.0.1:8000, [::1]:8000, :8000   TCP; port 0 takes any free one
+//	unix:/run/mysite.sock               a Unix socket
+//
+// A Unix socket that is in the way is removed only when it is one and nobody
+// answers on it: a live server's socket is never taken over. Its mode is set
+// before it can be connected to. Close removes it, unless another process has
+// put its own there since. The backlog is the system's maximum, as in package
+// net.
+//
+// The connections that a Listener accepts have a write time-out that renews
+// itself: a client that takes no byte of the response for that long is cut
+// off, whereas a slow one that keeps reading may take hours over a large file.
+// See timeout.go. Reading is not touched: net/http and package limit set the
+// read deadlines.
+//
+// Every error of Open is an *Error: it names the address and what to do, and
+// who holds it, where the system tells.
+package listen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Options of Open. The zero value works.
+type Options struct {
+	// WriteTimeout is how long a client may take no byte of a response before
+	// its connection is closed. It is never shorter than that, and may be
+	// twice as long. 0: no limit.
+	WriteTimeout time.Duration
+
+	// Mode of a Unix socket; 0 means 0666: whoever may enter the folder.
+	Mode fs.FileMode
+}
+
+// Error says which address could not be opened.
+type Error struct {
+	Address string
+	Err     error  // the cause; errors.Is(err, syscall.EADDRINUSE) works for Unix sockets too
+	Owner   string // who holds the address, as "nginx (pid 12)"; often unknown
+	Do      string // what to do about it
+}
+
+func (e *Error) Error() string {
+	why := e.Err.Error()
+	var errno syscall.Errno
+	if errors.As(e.Err, &errno) {
+		why = errno.Error()
+	}
+	if e.Owner != "" {
+		why += ", by " + e.Owner
+	}
+	return fmt.Sprintf("cannot listen on %s: %s", e.Address, why)
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Hint says what to do.
+func (e *Error) Hint() string { return e.Do }
+
+// Listener accepts connections whose writes time out. It is safe for
+// concurrent use.
+type Listener struct {
+	inner   net.Listener
+	address string
+	timeout atomic.Int64 // nanoseconds; shared with the connections
+	buffers sync.Pool
+
+	path  string      // of a Unix socket
+	made  os.FileInfo // that socket, as this process made it
+	close func() error
+}
+
+var _ net.Listener = (*Listener)(nil)
+
+// Open listens on address.
+func Open(address string, opts Options) (*Listener, error) {
+	l := &Listener{address: address, buffers: sync.Pool{New: func() any { return new([copyBuffer]byte) }}}
+	l.timeout.Store(int64(opts.WriteTimeout))
+	var err error
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		err = l.openUnix(path, opts.Mode)
+	} else {
+		err = l.openTCP(address)
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.close = sync.OnceValue(func() error {
+		l.unlink()
+		return l.inner.Close()
+	})
+	return l, nil
+}
+
+func (l *Listener) openTCP(address string) error {
+	fail := func(err error, owner, do string) error {
+		return &Error{Address: address, Err: err, Owner: owner, Do: do}
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fail(err, "", `write "host:port", ":port" or "unix:/path"`)
+	}
+	l.inner, err = net.Listen("tcp", address)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fail(err, tcpOwner(port), "stop what listens there, or choose another port")
+	case errors.Is(err, syscall.EACCES):
+		return fail(err, "", "ports below 1024 need root or CAP_NET_BIND_SERVICE; take a higher port")
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fail(err, "", fmt.Sprintf("no interface of this machine has the address %s; use \":%s\" for all of them", host, port))
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return fail(err, "", "raise the limit of open files (ulimit -n)")
+	}
+	return fail(err, "", "check the host name and the port")
+}
+
+func (l *Listener) openUnix(path string, mode fs.FileMode) error {
+	if mode == 0 {
+		mode = 0o666
+	}
+	fail := func(err error, do string) error {
+		return &Error{Address: l.address, Err: err, Do: do}
+	}
+	if path == "" {
+		return fail(syscall.EINVAL, `write "unix:/path/of/the.sock"`)
+	}
+	if err := clearStale(path); err != nil {
+		do := "move the file away, or choose another path"
+		if errors.Is(err, syscall.EADDRINUSE) {
+			do = "another server answers on it: stop that one, or choose another path"
+		}
+		return fail(err, do)
+	}
+	inner, err := unixListener(path, mode)
+	switch {
+	case err == nil:
+	case errors.Is(err, fs.ErrNotExist):
+		return fail(err, "create the folder of the socket")
+	case errors.Is(err, fs.ErrPermission):
+		return fail(err, "give this user the right to write in the folder of the socket")
+	case errors.Is(err, syscall.EINVAL):
+		return fail(err, "a socket's path may be 107 bytes long on Linux, 103 elsewhere: choose a shorter one")
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fail(err, "another process has just taken it: stop that one, or choose another path")
+	default:
+		return fail(err, "check the path")
+	}
+	made, err := os.Lstat(path)
+	if err != nil {
+		inner.Close()
+		return fail(err, "something removes the socket as soon as it is made")
+	}
+	l.inner, l.path, l.made = inner, path, made
+	return nil
+}
+
+// unixListener makes the socket with its final mode. bind(2) gives a socket's
+// file the mode of the descriptor, less the umask, on Linux: so that a socket
+// that is to be private never is anything else. Systems where fchmod refuses
+// a socket get their mode, and Linux what its umask took away, right after.
+func unixListener(path string, mode fs.FileMode) (net.Listener, error) {
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { setMode(fd, mode) })
+	}}
+	inner, err := lc.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	inner.(*net.UnixListener).SetUnlinkOnClose(false) // Close looks whose it is first
+	if err := os.Chmod(path, mode); err != nil {
+		inner.Close()
+		return nil, err
+	}
+	return inner, nil
+}
+
+// clearStale removes a socket that a dead server left. EADDRINUSE: it lives.
+func clearStale(path string) error {
+	fi, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if fi.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%w and is no socket", fs.ErrExist)
+	}
+	c, err := net.DialTimeout("unix", path, 2*time.Second)
+	switch {
+	case err == nil:
+		c.Close()
+		return syscall.EADDRINUSE
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return os.Remove(path)
+	case errors.Is(err, fs.ErrNotExist): // gone in the meantime
+		return nil
+	}
+	// A full backlog (EAGAIN), another kind of socket, no right to connect:
+	// whoever made it may well live.
+	return fmt.Errorf("%w (%w)", syscall.EADDRINUSE, err)
+}
+
+// Accept returns the next connection.
+func (l *Listener) Accept() (net.Conn, error) {
+	c, err := l.inner.Accept()
+	if err != nil {
+		return nil, err
+	}
+	switch c := c.(type) {
+	case *net.TCPConn:
+		return &tcpConn{TCPConn: c, guard: guard{limit: &l.timeout}, buffers: &l.buffers}, nil
+	case *net.UnixConn:
+		return &unixConn{UnixConn: c, guard: guard{limit: &l.timeout}}, nil
+	}
+	return c, nil
+}
+
+// Close stops accepting and removes a Unix socket's file. Connections live on.
+func (l *Listener) Close() error { return l.close() }
+
+// Addr is the address as the system gives it, with the real port.
+func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
+
+// Address is the address that Open was called with.
+func (l *Listener) Address() string { return l.address }
+
+// SetWriteTimeout changes the time-out, from the next write of each connection.
+func (l *Listener) SetWriteTimeout(d time.Duration) { l.timeout.Store(int64(d)) }
+
+// unlink removes the Unix socket if it is still the one that Open made.
+func (l *Listener) unlink() {
+	if l.path == "" {
+		return
+	}
+	if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.made) {
+		_ = os.Remove(l.path) // a folder that lost its rights: the next Open finds it stale
+	}
+}

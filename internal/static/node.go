@@ -1,0 +1,74 @@
+package static
+
+import (
+	"io"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// node is what was found under a name: a file that is open, of any kind yet.
+// Where the system allows, it is a bare descriptor, which costs a third of an
+// *os.File; that is made of it when sendfile needs one.
+type node struct {
+	fd int      // valid when f is nil
+	f  *os.File // or this
+}
+
+// meta is what a response needs to know of a node.
+type meta struct {
+	mode  fs.FileMode
+	size  int64
+	mtime time.Time
+}
+
+func (n *node) stat() (meta, error) {
+	if n.f == nil {
+		return statDescriptor(n.fd)
+	}
+	info, err := n.f.Stat()
+	if err != nil {
+		return meta{}, err
+	}
+	return meta{info.Mode(), info.Size(), info.ModTime()}, nil
+}
+
+// readStart reads from the file's start; it returns fewer bytes than b has room for
+// only at the file's end or with an error.
+func (n *node) readStart(b []byte) (int, error) {
+	done := 0
+	for done < len(b) {
+		var got int
+		var err error
+		if n.f == nil {
+			got, err = readDescriptor(n.fd, b[done:], int64(done))
+		} else {
+			got, err = n.f.Read(b[done:])
+		}
+		done += max(got, 0)
+		if got == 0 || err != nil {
+			if err == io.EOF {
+				err = nil
+			}
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// file turns the node into an *os.File, which the node still owns.
+func (n *node) file(name string) *os.File {
+	if n.f == nil {
+		n.f = os.NewFile(uintptr(n.fd), name)
+	}
+	return n.f
+}
+
+// close closes the node. The error is of no use: nothing was written.
+func (n *node) close() {
+	if n.f == nil {
+		closeDescriptor(n.fd)
+		return
+	}
+	_ = n.f.Close()
+}
