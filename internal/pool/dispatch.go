@@ -66,7 +66,7 @@ func (p *Pool) submit(c *call) bool {
 func (p *Pool) full() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.queue.len >= p.cfg.Queue && (p.queue.len > 0 || p.pickLocked() == nil)
+	return p.queue.len >= p.cfg.Queue
 }
 
 // pickLocked returns the channel for the next request, nil if all have enough.

@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -477,7 +476,6 @@ type load struct {
 	wg     sync.WaitGroup
 	mu     sync.Mutex
 	codes  map[int]int
-	errs   atomic.Int64
 }
 
 func startLoad(t testing.TB, server *httptest.Server, path string, clients int) *load {

@@ -51,7 +51,7 @@ func findDjango(ctx context.Context, o Options, folder, manage string) (*Found, 
 	if err != nil {
 		return nil, err
 	}
-	found := &Found{Kind: KindDjango, Source: filepath.Join(folder, "manage.py"), Python: map[string]Interpreter{AppName: python}}
+	found := &Found{Kind: KindDjango, Source: app.Dir, Python: map[string]Interpreter{AppName: python}}
 	settings := app.Env[settingsVar]
 	if settings == "" {
 		settings = os.Getenv(settingsVar)

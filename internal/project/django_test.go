@@ -60,6 +60,9 @@ func TestStartproject(t *testing.T) {
 		t.Fatal(found.Problem)
 	}
 	app := found.Config.Apps[AppName]
+	if found.Source != folder {
+		t.Errorf("source %s", found.Source)
+	}
 	if found.Kind != KindDjango || app.WSGI != "mysite.wsgi:application" || app.Dir != folder || app.Env[settingsVar] != "mysite.settings" {
 		t.Errorf("%s %+v", found.Kind, app)
 	}

@@ -72,7 +72,7 @@ const (
 // Found is what a target stands for. The caller owns it.
 type Found struct {
 	Kind   Kind
-	Source string // the file, folder or module:callable that decided, for people
+	Source string // the file, folder (absolute) or module:callable that decided, for people
 
 	// Config is loaded from a file, or made. In both cases Complete is to be
 	// called on it, after what the command line sets.
@@ -221,7 +221,7 @@ func findFolder(ctx context.Context, o Options) (*Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	found.Kind, found.Source = KindDemo, folder
+	found.Kind, found.Source = KindDemo, found.Config.Apps[AppName].Dir
 	return found, nil
 }
 

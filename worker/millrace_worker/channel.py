@@ -113,11 +113,7 @@ class Channel:
 
     def send_file(self, head: bytes, fd: int, offset: int, size: int) -> None:
         place = PLACE.pack(offset, size)
-        frame = (
-            ANSWER.pack(self.seq, wsgi.HEAD | wsgi.END | wsgi.FILE, len(head), len(place))
-            + head
-            + place
-        )
+        frame = ANSWER.pack(self.seq, wsgi.HEAD | wsgi.END | wsgi.FILE, len(head), len(place)) + head + place
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
         try:
             sent = self.answers.sendmsg([frame], rights)
@@ -202,9 +198,13 @@ class Channel:
                 result = app(environ, start_response)
                 kind = type(result)
                 if kind is list or kind is tuple:
-                    exchange.finish(result[0] if len(result) == 1 else b"".join(result))  # type: ignore[index,arg-type]
+                    exchange.finish(result[0] if len(result) == 1 else b"".join(result))
+                elif getattr(result, "streaming", None) is False:
+                    # Django's own word that its response is whole: one frame,
+                    # also where no middleware has set a Content-Length.
+                    exchange.finish(b"".join(result))
                 else:
-                    exchange.body(result)  # type: ignore[arg-type]
+                    exchange.body(result)
             except MasterGone:
                 raise
             except BaseException:  # SystemExit too: an app must not stop its worker in silence

@@ -101,7 +101,7 @@ class Host:
         self.app: Optional[channel.App] = None
         self.workers: Dict[int, int] = {}  # slot to process id
 
-    def run(self) -> Optional["Child"]:
+    def run(self) -> Optional[Child]:
         """Serve the master until it goes; in a forked worker, return what it has to run."""
         wake, self.wake = os.pipe()
         os.set_blocking(wake, False)
@@ -132,7 +132,7 @@ class Host:
                     elif message["do"] == "kill":
                         self.kill(message["slot"], message["signal"])
 
-    def fork(self, slot: int) -> Optional["Child"]:
+    def fork(self, slot: int) -> Optional[Child]:
         fds = self.control.take(4)
         try:
             pid = os.fork()

@@ -20,10 +20,7 @@ class Loader(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     """Finds millrace_worker and its modules in a dict of sources."""
 
     def __init__(self, sources: Dict[str, str]) -> None:
-        self.sources = {
-            PACKAGE if name == "__init__" else PACKAGE + "." + name: text
-            for name, text in sources.items()
-        }
+        self.sources = {PACKAGE if name == "__init__" else PACKAGE + "." + name: text for name, text in sources.items()}
 
     def find_spec(
         self,

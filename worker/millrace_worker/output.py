@@ -59,6 +59,6 @@ def install() -> None:
     """Put tagged streams in the place of sys.stdout and sys.stderr."""
     sys.stdout.flush()
     sys.stderr.flush()
-    sys.stdout = io.TextIOWrapper(Tagged(1), encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[arg-type, type-var]
-    sys.stderr = io.TextIOWrapper(Tagged(2), encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[arg-type, type-var]
+    sys.stdout = io.TextIOWrapper(Tagged(1), encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    sys.stderr = io.TextIOWrapper(Tagged(2), encoding="utf-8", errors="backslashreplace", line_buffering=True)
     sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]

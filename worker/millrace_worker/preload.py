@@ -22,7 +22,7 @@ SQLITE = b"SQLite format 3\0"
 
 def snapshot() -> Dict[int, str]:
     """The open descriptors and what they are; empty where the system does not tell."""
-    found = {}
+    found: Dict[int, str] = {}
     try:
         names = os.listdir(FDS)
     except OSError:

@@ -13,7 +13,9 @@ def hello(environ, start_response):
 
 def echo(environ, start_response):
     body = environ["wsgi.input"].read()
-    start_response("200 OK", [("Content-Type", "application/octet-stream"), ("X-Length", environ.get("CONTENT_LENGTH", "none"))])
+    start_response(
+        "200 OK", [("Content-Type", "application/octet-stream"), ("X-Length", environ.get("CONTENT_LENGTH", "none"))]
+    )
     return [body]
 
 

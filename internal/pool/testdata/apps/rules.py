@@ -66,11 +66,7 @@ def environ_value(environ, start_response):
 
 
 def environ_types(environ, start_response):
-    wrong = [
-        name
-        for name, value in environ.items()
-        if not name.startswith("wsgi.") and type(value) is not str
-    ]
+    wrong = [name for name, value in environ.items() if not name.startswith("wsgi.") and type(value) is not str]
     return text(start_response, repr((type(environ) is dict, wrong)))
 
 
@@ -285,7 +281,9 @@ def errors(environ, start_response):
 def process(environ, start_response):
     import signal
 
-    handlers = [signal.getsignal(n) == signal.SIG_DFL for n in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP)]
+    handlers = [
+        signal.getsignal(n) == signal.SIG_DFL for n in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP)
+    ]
     state = (
         handlers,
         signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN,

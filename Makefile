@@ -1,0 +1,32 @@
+# Few targets, each one command. `make help` lists them.
+
+ADDRESS  ?= 127.0.0.1:8000
+FUZZTIME ?= 60s
+SOAK     ?= 20
+
+.PHONY: help run build test bench fuzz soak
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
+
+run: build ## build, and serve the demo app on 127.0.0.1:8000; needs Go and python3 alone
+	@mkdir -p .cache/demo
+	@echo "open http://$(ADDRESS)/ (Ctrl-C stops it)"
+	@cd .cache/demo && exec ../../bin/millrace serve --listen $(ADDRESS)
+
+build: ## the one binary, bin/millrace
+	@CGO_ENABLED=0 go build -o bin/millrace ./cmd/millrace
+
+test: ## install what the tests need, then run every check and every test
+	@scripts/test.sh
+
+bench: build ## millrace beside nginx and uWSGI; BENCH="-rounds 5" passes flags
+	@scripts/setup.sh bench
+	@go run ./bench $(BENCH)
+
+fuzz: ## every fuzz test for FUZZTIME (60s)
+	@scripts/fuzz.sh $(FUZZTIME)
+
+soak: ## the tests with processes and connections, SOAK (20) times over
+	@scripts/setup.sh
+	@go test -race -count=$(SOAK) -failfast -timeout 3h ./internal/pool ./internal/server ./e2e

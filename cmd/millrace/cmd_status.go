@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"millrace/internal/admin"
+	"millrace/internal/server"
+)
+
+func statusCommand() *cobra.Command {
+	var control string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status [TARGET]",
+		Short: "What the running server does",
+		Args:  atMost(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := dial(control, args)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			body, err := c.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				_, err := cmd.OutOrStdout().Write(body)
+				return err
+			}
+			s := new(server.Status)
+			if err := json.Unmarshal(body, s); err != nil {
+				return fmt.Errorf("unexpected status, is it a millrace? %w", err)
+			}
+			return printStatus(cmd.OutOrStdout(), s)
+		},
+	}
+	controlFlag(cmd, &control)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON, for programs")
+	return cmd
+}
+
+// controlFlag is --control of the commands that talk to a server.
+func controlFlag(cmd *cobra.Command, control *string) {
+	cmd.Flags().StringVar(control, "control", "", "the server's control socket `FILE` (default: that of TARGET, or of this folder)")
+}
+
+// dial connects to the server that serves the target.
+func dial(control string, args []string) (*admin.Client, error) {
+	target := ""
+	if len(args) > 0 {
+		target = args[0]
+	}
+	socket, err := controlOf(control, target)
+	if err != nil {
+		return nil, err
+	}
+	c, err := admin.Dial(socket)
+	if errors.Is(err, admin.ErrNotRunning) {
+		return nil, &failure{err.Error(), "start it with millrace serve, or say where it is: a TARGET, or --control FILE"}
+	}
+	if err != nil {
+		return nil, &failure{err.Error(), "only the user who runs the server may ask it"}
+	}
+	return c, nil
+}
+
+func printStatus(out io.Writer, s *server.Status) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "millrace %s, pid %d, %s, up %s: %s\n", s.Version, s.PID, s.State, seconds(s.Uptime), s.Source)
+	var urls []string
+	for _, a := range s.Listen {
+		urls = append(urls, a.URL)
+	}
+	fmt.Fprintf(w, "listens on %s; %s; %s\n", strings.Join(urls, ", "), count(int(s.Connections), "connection"), count(s.Reloads, "reload"))
+	if r := s.LastReload; r != nil && r.Error != "" {
+		fmt.Fprintf(w, "last reload failed at %s: %s\n", r.At.Format(time.DateTime), strings.ReplaceAll(r.Error, "\n", "; "))
+	}
+	fmt.Fprintln(w)
+	fmt.Fprintln(w, "APP\tSTATE\tGENERATION\tIDLE\tACTIVE\tQUEUE\tANSWERED\tREFUSED\tLOST\tTIMED OUT")
+	for _, a := range s.Apps {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d of %d\t%d\t%d\t%d\t%d\n", a.Name, a.State, a.Generation, a.Idle, a.Active,
+			a.QueueLen, a.QueueMax, a.Answered, a.Refused.Count, a.Lost, a.Timeouts)
+	}
+	fmt.Fprintln(w)
+	fmt.Fprintln(w, "WORKER\tAPP\tSTATE\tSINCE\tREQUESTS\tRUNNING")
+	for _, a := range s.Apps {
+		for _, k := range a.Workers {
+			runs := ""
+			if k.Running != "" {
+				runs = fmt.Sprintf("%s, for %s", k.Running, seconds(k.RunningFor))
+			}
+			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\n", k.PID, a.Name, k.State, seconds(k.Since), k.Requests, runs)
+		}
+	}
+	for _, a := range s.Apps {
+		if a.Failure != "" {
+			fmt.Fprintf(w, "\napp %s cannot be imported:\n%s\n", a.Name, strings.TrimRight(a.Failure, "\n"))
+		}
+	}
+	return w.Flush()
+}
+
+// seconds is a time for people: "12ms", "3.4s", "2h5m0s".
+func seconds(s float64) string {
+	d := time.Duration(s * float64(time.Second))
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

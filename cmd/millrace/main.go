@@ -1,0 +1,149 @@
+// Command millrace puts a WSGI or Django site into production.
+//
+//	millrace serve [TARGET]    serve a project, an app or a configuration
+//	millrace check [CONFIG]    validate a configuration, start nothing
+//	millrace status [TARGET]   what the running server does
+//	millrace reload [TARGET]   a new generation of its apps, and its configuration anew
+//	millrace stop [TARGET]     let running requests end, then stop
+//	millrace version
+//
+// The exit status is 0 for done, 1 for failed, 2 for a mistake in the command
+// line or the configuration. What goes wrong is said on stderr: one line for
+// the problem and its place, one for what to do.
+//
+// Each command is a file cmd_*.go. `serve` is plan.go (from the command line
+// to what is to be served), banner.go (what it says of it), control.go (where
+// the control socket is), watch.go (--reload), and package server.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"millrace/internal/config"
+	"millrace/internal/project"
+)
+
+const version = "0.1"
+
+// Exit statuses.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// Main is the program. The zero value is ready to run.
+type Main struct{}
+
+func main() { os.Exit(Main{}.Run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }
+
+// Run runs one command line and returns its exit status. When ctx is done, a
+// server that it runs stops as it does at SIGTERM.
+func (m Main) Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := m.command()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	report(stderr, err)
+	var bad interface{ usage() }
+	var inConfig config.Errors
+	var inProject *project.Error
+	if errors.As(err, &bad) || errors.As(err, &inConfig) || errors.As(err, &inProject) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+func (m Main) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "millrace",
+		Short: "Puts a WSGI or Django site into production: web server, process manager and supervisor in one",
+		Example: `  millrace serve                                      the project in this folder
+  millrace serve mysite.wsgi:application --workers 4  one app
+  millrace serve millrace.toml                        a configuration`,
+		Version:                    version,
+		SuggestionsMinimumDistance: 2, // letters that differ
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args:                       unknownCommand,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetVersionTemplate("millrace {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{problem: err.Error(), hint: "millrace " + strings.TrimSpace(strings.TrimPrefix(cmd.CommandPath(), "millrace")+" --help") + " lists the flags"}
+	})
+	root.AddCommand(serveCommand(), checkCommand(), statusCommand(), reloadCommand(), stopCommand(), versionCommand())
+	return root
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "millrace "+version)
+			return err
+		},
+	}
+}
+
+// usageError is a mistake in the command line.
+type usageError struct{ problem, hint string }
+
+func (e *usageError) Error() string { return e.problem }
+func (e *usageError) Hint() string  { return e.hint }
+func (e *usageError) usage()        {}
+
+// unknownCommand is the Args of the root: whatever gets there is no command.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "millrace --help lists the commands"
+	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+		hint = "did you mean " + strings.Join(like, " or ") + "?"
+	}
+	return &usageError{fmt.Sprintf("unknown command %q", args[0]), hint}
+}
+
+// atMost n arguments.
+func atMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) <= n {
+			return nil
+		}
+		return &usageError{fmt.Sprintf("%q is one argument too many", args[n]), "usage: " + cmd.UseLine()}
+	}
+}
+
+// report writes an error: the problem, a traceback if there is one, the hint.
+// Errors of a configuration hold their hints already.
+func report(w io.Writer, err error) {
+	text := err.Error()
+	var detail interface{ Detail() string }
+	if errors.As(err, &detail) && detail.Detail() != "" {
+		fmt.Fprintln(w, strings.TrimRight(detail.Detail(), "\n"))
+	}
+	var inConfig config.Errors
+	if !errors.As(err, &inConfig) { // whose lines begin with their place
+		text = "millrace: " + text
+	}
+	fmt.Fprintln(w, text)
+	var hint interface{ Hint() string }
+	if !strings.Contains(text, "\n  hint: ") && errors.As(err, &hint) && hint.Hint() != "" {
+		fmt.Fprintln(w, "  hint: "+hint.Hint())
+	}
+}

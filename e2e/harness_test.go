@@ -1,0 +1,408 @@
+// Package e2e tests the real binary from outside: each test starts millrace
+// in a folder of its own, on a port of its own, with the interpreter of
+// .cache/venv, and talks HTTP to it.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// marker is in the environment of every server and of all that it starts.
+const marker = "MILLRACE_TEST_ID"
+
+// limit is how long anything may take that is waited for.
+const limit = 60 * time.Second
+
+var (
+	binary string // millrace, built for this run
+	venv   string // with Django, Flask and CherryPy
+)
+
+func TestMain(m *testing.M) {
+	code, err := prepare(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func prepare(m *testing.M) (int, error) {
+	var err error
+	if venv, err = filepath.Abs("../.cache/venv"); err != nil {
+		return 0, err
+	}
+	if _, err := os.Stat(filepath.Join(venv, "bin", "python")); err != nil {
+		return 0, fmt.Errorf("%w: run scripts/setup.sh", err)
+	}
+	folder, err := os.MkdirTemp("", "millrace-e2e-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(folder)
+	binary = filepath.Join(folder, "millrace")
+	build := exec.Command("go", "build", "-o", binary, "../cmd/millrace")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	// What the machine says of interpreters and settings is not the tests'.
+	for _, name := range []string{"VIRTUAL_ENV", "DJANGO_SETTINGS_MODULE", "PYTHONPATH"} {
+		os.Unsetenv(name)
+	}
+	return m.Run(), nil
+}
+
+// server is one running millrace.
+type server struct {
+	t   *testing.T
+	dir string
+	id  string // marker's value
+	cmd *exec.Cmd
+	log *output
+	url string // "http://127.0.0.1:PORT", without a slash at the end
+
+	ended chan struct{} // closed when the process has ended
+}
+
+// start runs `millrace serve` with more arguments in a folder and waits until
+// it is ready. It is stopped at the end of the test, which fails if it does
+// not stop, or leaves a process behind.
+func start(t *testing.T, dir string, args ...string) *server {
+	t.Helper()
+	s := launch(t, dir, args...)
+	s.waitFor("ready", func() bool { return s.log.has(readyLine) })
+	m := bannerURL.FindStringSubmatch(s.log.String())
+	if m == nil {
+		t.Fatalf("no address in the banner:\n%s", s.log)
+	}
+	s.url = m[1]
+	if n := len(s.processes()); n < 3 { // master, host, a worker
+		t.Fatalf("only %d processes carry %s: those left behind would not be found", n, marker)
+	}
+	return s
+}
+
+var (
+	bannerURL = regexp.MustCompile(`(http://127\.0\.0\.1:[0-9]+)\b`)
+	readyLine = regexp.MustCompile(`(?m)^ready$`)
+)
+
+// launch is start without the wait.
+func launch(t *testing.T, dir string, args ...string) *server {
+	t.Helper()
+	s := &server{t: t, dir: dir, log: &output{}, ended: make(chan struct{}), id: fmt.Sprintf("%d-%s-%d", os.Getpid(), t.Name(), time.Now().UnixNano())}
+	all := []string{"serve"}
+	if _, err := os.Stat(filepath.Join(dir, "millrace.toml")); err != nil { // which says itself where to listen
+		all = append(all, "--listen", "127.0.0.1:0")
+	}
+	s.cmd = exec.Command(binary, append(all, args...)...)
+	s.cmd.Dir = dir
+	s.cmd.Env = append(os.Environ(), marker+"="+s.id)
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	// A process left behind may hold the output open; that is found below.
+	s.cmd.WaitDelay = 5 * time.Second
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		s.cmd.Wait()
+		close(s.ended)
+	}()
+	t.Cleanup(s.stop)
+	return s
+}
+
+func (s *server) stop() {
+	s.cmd.Process.Signal(syscall.SIGTERM) // an error: it has ended already
+	select {
+	case <-s.ended:
+	case <-time.After(limit):
+		s.t.Errorf("millrace did not stop within %v of SIGTERM", limit)
+		s.cmd.Process.Kill()
+		<-s.ended
+	}
+	deadline := time.Now().Add(5 * time.Second)
+	left := s.processes()
+	for len(left) > 0 && time.Now().Before(deadline) {
+		pause()
+		left = s.processes()
+	}
+	for pid, line := range left {
+		s.t.Errorf("millrace left process %d behind: %s", pid, line)
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	if s.t.Failed() {
+		s.t.Logf("output of millrace:\n%s", s.log)
+	}
+}
+
+// processes are those that carry this server's marker, with their command lines.
+func (s *server) processes() map[int]string {
+	found := map[int]string{}
+	environs, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		s.t.Error(err)
+	}
+	for _, path := range environs {
+		environ, err := os.ReadFile(path)
+		if err != nil || !bytes.Contains(environ, []byte(marker+"="+s.id+"\x00")) {
+			continue // it is gone, or not ours
+		}
+		folder := filepath.Dir(path)
+		line, err := os.ReadFile(filepath.Join(folder, "cmdline"))
+		if err != nil {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(folder))
+		if err != nil {
+			s.t.Error(err)
+		}
+		found[pid] = strings.ReplaceAll(strings.ToValidUTF8(string(bytes.TrimRight(line, "\x00")), "?"), "\x00", " ")
+	}
+	return found
+}
+
+// waitFor polls until a condition holds, the server ends, or the limit is over.
+func (s *server) waitFor(what string, condition func() bool) {
+	s.t.Helper()
+	deadline := time.Now().Add(limit)
+	for !condition() {
+		select {
+		case <-s.ended:
+			if condition() {
+				return
+			}
+			s.t.Fatalf("millrace ended (%v) before: %s", s.cmd.ProcessState, what)
+		default:
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("not within %v: %s", limit, what)
+		}
+		pause()
+	}
+}
+
+// pause is the beat of a poll that has a deadline.
+func pause() { <-time.After(5 * time.Millisecond) }
+
+// run runs another command of millrace in the server's folder.
+func (s *server) run(args ...string) string {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Dir = s.dir
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		s.t.Fatalf("millrace %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
+	}
+	return string(out)
+}
+
+// appStatus is what the tests read of one app in `millrace status --json`.
+type appStatus struct {
+	Name       string
+	Generation int
+	State      string
+	Python     string
+	Idle       int
+	Active     int
+	Queue      int
+	Accepted   uint64
+	Answered   uint64
+	Workers    []struct {
+		PID     int
+		State   string
+		Running string
+	}
+}
+
+// status is the state of the app "main".
+func (s *server) status() appStatus {
+	s.t.Helper()
+	var all struct{ Apps []appStatus }
+	text := s.run("status", "--json")
+	if err := json.Unmarshal([]byte(text), &all); err != nil {
+		s.t.Fatalf("%v in %s", err, text)
+	}
+	for _, app := range all.Apps {
+		if app.Name == "main" {
+			return app
+		}
+	}
+	s.t.Fatalf("no app main in %s", text)
+	return appStatus{}
+}
+
+// peakMemory is the most that the master ever held, in bytes.
+func (s *server) peakMemory() int64 {
+	s.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "VmHWM:")
+	var kib int64
+	if _, err := fmt.Sscanf(rest, "%d kB", &kib); err != nil {
+		s.t.Fatalf("no VmHWM in %s", text)
+	}
+	return kib << 10
+}
+
+// output is what a server printed so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+func (o *output) has(re *regexp.Regexp) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return re.Match(o.text.Bytes())
+}
+
+// client keeps cookies and follows redirects, as a browser does.
+func client(t *testing.T) *http.Client {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Jar: jar, Transport: transport, Timeout: limit}
+}
+
+// fetched is a whole response.
+type fetched struct {
+	*http.Response
+	text string
+}
+
+// read ends a response. It fails the test unless the status is the one wanted.
+func read(t *testing.T, resp *http.Response, err error, status int) fetched {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("%s %s: %v", resp.Request.Method, resp.Request.URL, err)
+	}
+	if resp.StatusCode != status {
+		t.Fatalf("%s %s: %s; want %d\n%.2000s", resp.Request.Method, resp.Request.URL, resp.Status, status, text)
+	}
+	return fetched{resp, string(text)}
+}
+
+func get(t *testing.T, c *http.Client, url string, status int) fetched {
+	t.Helper()
+	resp, err := c.Get(url)
+	return read(t, resp, err, status)
+}
+
+// decode reads a JSON answer.
+func decode[T any](t *testing.T, f fetched) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal([]byte(f.text), &v); err != nil {
+		t.Fatalf("%s: %v in %.500s", f.Request.URL, err, f.text)
+	}
+	return v
+}
+
+// gate is a FIFO that holds a view until it is opened.
+type gate struct {
+	t    *testing.T
+	path string
+}
+
+func newGate(t *testing.T) gate {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "gate")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return gate{t, path}
+}
+
+// open waits until a view stands at the gate and lets that one through.
+func (g gate) open(word string) {
+	g.t.Helper()
+	opened := make(chan error, 1)
+	go func() {
+		f, err := os.OpenFile(g.path, os.O_WRONLY, 0)
+		if err == nil {
+			_, err = f.WriteString(word)
+			err = firstError(err, f.Close())
+		}
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		if err != nil {
+			g.t.Fatal(err)
+		}
+	case <-time.After(limit):
+		// Free the goroutine: as a reader, be the other end.
+		if f, err := os.OpenFile(g.path, os.O_RDONLY|syscall.O_NONBLOCK, 0); err == nil {
+			<-opened
+			f.Close()
+		}
+		g.t.Fatalf("no view came to the gate within %v", limit)
+	}
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// python runs a command of the virtual environment.
+func python(t *testing.T, dir string, env []string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(venv, "bin", "python"), args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("python %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}

@@ -1,0 +1,205 @@
+// Package server turns a configuration into a running server: sockets in,
+// handlers in the middle, apps behind.
+//
+// # A request's way
+//
+//	listen → net/http → front → site (by host) → access log → body limits → route → files | app
+//
+// A front (front.go) is one listening address with its net/http server. The
+// handlers of all fronts together are a tree (build.go): made from one
+// configuration, never changed, replaced as a whole. A request holds on to the
+// tree that it began with; the last to leave an old one closes its folders and
+// logs. Apps are pools, which outlive trees: a reload hands them a new
+// configuration under the same name.
+//
+// # A reload
+//
+// Reload (reload.go) first makes everything that can fail: listeners, folders,
+// logs, new apps; then the pools' new generations, each ready before its
+// predecessor drains. Then the trees are exchanged, and what is no longer named
+// drains in the background. If anything fails, what was new is taken down, the
+// old configuration serves on, and the error says why.
+//
+// # The end
+//
+// When Run's context is done, or the control socket says stop, the fronts
+// accept no more, answer what runs (with "Connection: close"), for at most
+// server.shutdown_timeout; then the pools stop. Abort cuts this short.
+//
+// The package reads no configuration file, finds no interpreter and installs
+// no signal handler: package main hands it a Plan and a way to make the next.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"millrace/internal/config"
+	"millrace/internal/listen"
+	"millrace/internal/pool"
+	"millrace/internal/spool"
+)
+
+// Plan is what is to be served.
+type Plan struct {
+	Config      *config.Config // completed; each app has its Python
+	Source      string         // where it comes from, for people
+	Environ     []string       // that apps inherit, "NAME=value", before their own Env
+	Control     string         // the control socket, if Config names none; empty: no control socket
+	Development bool           // show an import's traceback in the browser
+	Notes       []string       // for the person who reloads
+}
+
+func (p *Plan) control() string {
+	if p.Config.Server.Control != "" {
+		return p.Config.Server.Control
+	}
+	return p.Control
+}
+
+// Options of New.
+type Options struct {
+	Plan    *Plan                                    // the first; required
+	Load    func(ctx context.Context) (*Plan, error) // the next, at each reload; nil: there is no reload
+	Log     *slog.Logger                             // the error log; required
+	Version string                                   // for the status
+}
+
+// app is what the server needs of a pool.Pool.
+type app interface {
+	Run(ctx context.Context) error
+	Ready() <-chan struct{}
+	Handler(mount string) http.Handler
+	Reload(ctx context.Context, cfg pool.Config) error
+	Status() pool.Status
+}
+
+var _ app = (*pool.Pool)(nil)
+
+// Server serves one Plan after another. Its methods may be called from any
+// goroutine.
+type Server struct {
+	opt     Options
+	log     *slog.Logger
+	newApp  func(pool.Config) app
+	openLog func(path string) (accessLog, error)
+	spool   *spool.Spool
+	began   time.Time
+
+	started chan struct{} // closed when it listens and each app serves or has failed
+	stopped chan struct{} // closed when everything but the control socket has stopped
+	stop    chan struct{} // closed by Stop
+	abort   chan struct{} // closed by Abort
+	onStop  sync.Once
+	onAbort sync.Once
+
+	reloading chan struct{}  // holds a token while a reload or the end is under way
+	leftovers sync.WaitGroup // goroutines that take down what a reload left
+	conns     atomic.Int64   // open connections
+
+	mu         sync.Mutex // guards what follows; held for moments only
+	plan       *Plan
+	fronts     map[string]*front // by listening address
+	apps       map[string]*running
+	logs       map[string]accessLog // by path
+	tree       *tree
+	reloads    int
+	lastReload *Outcome
+	failed     chan error // a front that ended by itself
+}
+
+// running is an app and its Run.
+type running struct {
+	app
+	cfg    pool.Config // as it was last given
+	cancel context.CancelFunc
+	done   chan struct{} // closed when Run has returned
+}
+
+// New returns a server that is not running yet.
+func New(o Options) *Server {
+	return &Server{
+		opt:       o,
+		log:       o.Log,
+		newApp:    func(c pool.Config) app { return pool.New(c) },
+		openLog:   openAccessLog,
+		spool:     spool.New(o.Plan.Config.Server.Spool, int64(o.Plan.Config.Server.SpoolMax)),
+		began:     time.Now(),
+		started:   make(chan struct{}),
+		stopped:   make(chan struct{}),
+		stop:      make(chan struct{}),
+		abort:     make(chan struct{}),
+		reloading: make(chan struct{}, 1),
+		plan:      o.Plan,
+		fronts:    map[string]*front{},
+		apps:      map[string]*running{},
+		logs:      map[string]accessLog{},
+		failed:    make(chan error, 1),
+	}
+}
+
+// Started is closed when all addresses are open and each app serves or has
+// failed to: Status tells which.
+func (s *Server) Started() <-chan struct{} { return s.started }
+
+// Stop begins to stop, as the end of Run's context does. The channel is closed
+// when all but the control socket has stopped.
+func (s *Server) Stop() <-chan struct{} {
+	s.onStop.Do(func() { close(s.stop) })
+	return s.stopped
+}
+
+// Abort stops at once: connections are closed, and Run does not wait for apps,
+// whose processes end with this one.
+func (s *Server) Abort() {
+	s.Stop()
+	s.onAbort.Do(func() { close(s.abort) })
+}
+
+// ReopenLogs opens the access logs anew, after they were moved away.
+func (s *Server) ReopenLogs() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, l := range s.logs {
+		errs = append(errs, l.Reopen())
+	}
+	return errors.Join(errs...)
+}
+
+// Error is a failure with advice.
+type Error struct {
+	Problem string
+	Fix     string // one line; may be empty
+	Err     error  // the cause; may be nil
+}
+
+func (e *Error) Error() string {
+	if e.Err != nil {
+		return e.Problem + ": " + e.Err.Error()
+	}
+	return e.Problem
+}
+
+// Hint says what to do.
+func (e *Error) Hint() string { return e.Fix }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// errInUse adds who is there to the error of a control socket in use.
+func errInUse(err error, pid int) error {
+	var e *listen.Error
+	if !errors.As(err, &e) || pid == 0 {
+		return err
+	}
+	return &Error{
+		Problem: fmt.Sprintf("another millrace is running here, pid %d", pid),
+		Fix:     "stop it (millrace stop), or give this one a control socket of its own (--control)",
+	}
+}

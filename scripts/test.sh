@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Every check, then every test. Stops at the first that fails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+step() { printf '== %s\n' "$*"; }
+
+scripts/setup.sh
+
+step gofmt
+unformatted="$(gofmt -l .)"
+[ -z "$unformatted" ] || { printf 'not formatted (gofmt -w):\n%s\n' "$unformatted" >&2; exit 1; }
+
+step go vet
+go vet ./...
+
+step staticcheck
+go tool staticcheck ./...
+
+# What runs elsewhere builds there: vet type-checks every file, tests included.
+for os in darwin freebsd; do
+  step "go vet for $os"
+  GOOS=$os CGO_ENABLED=0 go vet ./...
+done
+# On Windows millrace is gateway and front: it starts no workers there.
+step "go vet for windows"
+GOOS=windows CGO_ENABLED=0 go vet $(go list ./... | grep -vE '/(e2e|bench|internal/pool|internal/server|cmd/millrace)$')
+
+step ruff
+.cache/venv/bin/ruff check .
+.cache/venv/bin/ruff format --check .
+
+step mypy
+.cache/venv/bin/mypy
+
+step "go test -race"
+go test -race -timeout 20m ./...
