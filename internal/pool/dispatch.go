@@ -57,8 +57,11 @@ func (p *Pool) submit(c *call) bool {
 	}
 	p.stats.accepted++
 	p.queue.pushBack(c)
+	first := p.queue.len == 1
 	p.mu.Unlock()
-	p.kickKeeper() // more workers may be due
+	if first {
+		p.kickKeeper() // more workers may be due; it keeps an eye on a queue that stays
+	}
 	return true
 }
 

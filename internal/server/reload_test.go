@@ -114,6 +114,7 @@ func TestFailedReloads(t *testing.T) {
 	text := whole + "[app.another]\nwsgi = \"another:app\"\n[[site.route]]\npath = \"/another\"\napp = \"another\"\n"
 	s := launch(t, parse(t, dir, text), apps)
 	url := s.url("127.0.0.1:0")
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // as in TestManyReloads
 	before := descriptors(t)
 	for name, tt := range map[string]struct {
 		change       func(*config.Config)
@@ -126,6 +127,8 @@ func TestFailedReloads(t *testing.T) {
 		"new app": {func(c *config.Config) {
 			c.Apps["third"] = &config.App{WSGI: "broken:app", Python: "/usr/bin/python3"}
 			c.Apps["main"].WSGI = "changed:app"
+			c.Sites[0].AccessLog = dir + "/fresh.log"
+			c.Sites[0].Listen = append(c.Sites[0].Listen, "unix:"+dir+"/fresh.sock")
 		}, "app third cannot be imported", "SyntaxError"},
 	} {
 		t.Run(name, func(t *testing.T) {
