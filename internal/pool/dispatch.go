@@ -224,11 +224,13 @@ func (p *Pool) answeredLocked(ch *channel) {
 	switch {
 	case ch.state == channelDraining:
 		p.drainedLocked(ch)
-	case p.queue.len > 0:
-		p.idleListLocked(ch)
-		p.dispatchLocked()
 	default:
 		p.idleListLocked(ch)
+		// A channel that still holds half of what it may is not filled up one
+		// by one: several packets a system call, and the worker has no wait.
+		if p.queue.len > 0 && 2*len(ch.held) <= p.depthLocked() {
+			p.dispatchLocked()
+		}
 	}
 }
 

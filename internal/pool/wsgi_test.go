@@ -177,6 +177,8 @@ func testRules(t *testing.T, server *httptest.Server, log *logBuffer, validated 
 		{path: "injected_lf", code: 500, want: "Internal Server Error\n", expect: http.Header{"Set-Cookie": nil}, broken: true, log: "a line feed in the status or in a header"},
 		{path: "bad_status", code: 500, want: "Internal Server Error\n", broken: true, log: "bad status"},
 		{path: "hop_by_hop", code: 200, want: "body", expect: http.Header{"Keep-Alive": nil, "X-Kept": {"1"}}, broken: true, log: "header=Connection"},
+		{path: "large_head?40000", code: 200, want: "body", expect: http.Header{"X-Large": {strings.Repeat("x", 40000)}}},
+		{path: "large_head?50000", code: 500, want: "Internal Server Error\n", log: "headers take"},
 		// 10: headers in.
 		{path: "environ_value?HTTP_PROXY,HTTP_X_USER,HTTP_X_LIST,HTTP_COOKIE,HTTP_CONTENT_TYPE,CONTENT_TYPE", code: 200,
 			header: http.Header{"Proxy": {"http://evil"}, "X_User": {"root"}, "X-List": {"a", "b"}, "Cookie": {"a=1", "b=2"}, "Content-Type": {"text/x"}},

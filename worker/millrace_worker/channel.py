@@ -174,7 +174,7 @@ class Channel:
         unpack, header = REQUEST.unpack_from, REQUEST.size
         loads, bytes_io = marshal.loads, io.BytesIO
         words, exchange = self.words, self.exchange
-        start_response, begin = exchange.start_response, exchange.begin
+        start_response, finish = exchange.start_response, exchange.finish
         while True:
             packet = recv(PACKET)
             if not packet:
@@ -192,17 +192,19 @@ class Channel:
                 raise ValueError("request %d: environ is no dict" % seq)
             environ.update(fixed)
             environ["wsgi.input"] = stream
-            begin()
-            result: Optional[Any] = None
+            exchange.status = None
+            exchange.head_sent = exchange.ended = False
+            result: Any = None
             try:
                 result = app(environ, start_response)
                 kind = type(result)
                 if kind is list or kind is tuple:
-                    exchange.finish(result[0] if len(result) == 1 else b"".join(result))
+                    finish(result[0] if len(result) == 1 else b"".join(result))
+                    result = None  # and there is no close()
                 elif getattr(result, "streaming", None) is False:
                     # Django's own word that its response is whole: one frame,
                     # also where no middleware has set a Content-Length.
-                    exchange.finish(b"".join(result))
+                    finish(b"".join(result))
                 else:
                     exchange.body(result)
             except MasterGone:
@@ -210,9 +212,9 @@ class Channel:
             except BaseException:  # SystemExit too: an app must not stop its worker in silence
                 exchange.fail(environ)
             finally:
-                if hasattr(result, "close"):
+                if result is not None and hasattr(result, "close"):
                     try:
-                        result.close()  # type: ignore[union-attr]
+                        result.close()
                     except MasterGone:
                         raise
                     except BaseException:

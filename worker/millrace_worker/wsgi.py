@@ -23,6 +23,8 @@ END = 2  # the response is complete
 FILE = 4  # the body is a file: a descriptor comes with the frame
 FAIL = 8  # with END: the response broke off; with HEAD and END: an error page of ours
 
+MAX_HEAD = 48 * 1024  # bytes of status and headers; the front takes no more
+
 Headers = List[Tuple[str, str]]
 SendFrame = Callable[[int, bytes, bytes], None]
 SendFile = Callable[[bytes, int, int, int], None]
@@ -84,9 +86,14 @@ def encode_head(status: str, headers: Headers) -> bytes:
     A line feed inside a name or value would begin a header of its own, so it
     is refused here; what else is wrong the front sees.
     """
-    text = "\n".join([status] + [name + "\0" + value for name, value in headers])
+    lines = [status]
+    for name, value in headers:  # a comprehension took 0.2 µs more for two headers
+        lines.append(name + "\0" + value)
+    text = "\n".join(lines)
     if text.count("\n") != len(headers):
         raise ValueError("a line feed in the status or in a header: %r" % (text,))
+    if len(text) > MAX_HEAD:
+        raise ValueError("the response's headers take %d bytes; at most %d are sent" % (len(text), MAX_HEAD))
     return text.encode("latin-1")
 
 
@@ -103,7 +110,11 @@ ERROR_HEAD = encode_head("500 Internal Server Error", [("Content-Type", "text/pl
 
 
 class Exchange:
-    """The answers of one channel, one request after the other; begin() comes first."""
+    """The answers of one channel, one request after the other.
+
+    Before each, the channel sets status to None, and head_sent and ended to
+    False; headers are those that came with the status.
+    """
 
     __slots__ = ("send", "send_file", "cancelled", "status", "headers", "head_sent", "ended")
 
@@ -111,10 +122,6 @@ class Exchange:
         self.send = send
         self.send_file = send_file
         self.cancelled = cancelled
-        self.begin()
-
-    def begin(self) -> None:
-        """Forget the request before."""
         self.status: Optional[str] = None
         self.headers: Headers = []
         self.head_sent = False
@@ -186,20 +193,18 @@ class Exchange:
             self.finish(b"")
 
     def finish(self, data: bytes) -> None:
-        """Send the last piece."""
+        """Send the last piece: of most responses the only one."""
         if not isinstance(data, bytes):
             raise TypeError("the app's iterable must yield bytes, not %s" % type(data).__name__)
-        if self.ended:
-            if data:
-                sys.stderr.write("response longer than its Content-Length: the rest is cut\n")
-            return
-        if self.head_sent:
-            self.ended = True
-            self.send(END, b"", data)
-        else:
+        if not self.head_sent:
             head = self.head()
             self.head_sent = self.ended = True
             self.send(HEAD | END, head, data)
+        elif not self.ended:
+            self.ended = True
+            self.send(END, b"", data)
+        elif data:
+            sys.stderr.write("response longer than its Content-Length: the rest is cut\n")
 
     def fail(self, environ: Any) -> None:
         """Report the exception being handled, and end the answer as far as that is still possible."""

@@ -169,6 +169,10 @@ def hop_by_hop(environ, start_response):
     return text(start_response, "body", headers=[("Connection", "close"), ("Keep-Alive", "1"), ("X-Kept", "1")])
 
 
+def large_head(environ, start_response):
+    return text(start_response, "body", headers=[("X-Large", "x" * int(environ["QUERY_STRING"]))])
+
+
 def no_content(environ, start_response):
     start_response("204 No Content", [])
     return []
