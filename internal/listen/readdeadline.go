@@ -30,12 +30,7 @@ func (d *readDeadline) set(inner net.Conn, t time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.wanted = t
-	switch {
-	case d.armed.IsZero():
-		if t.IsZero() {
-			return nil
-		}
-	case (t.IsZero() || !t.Before(d.armed)) && time.Now().Before(d.armed):
+	if t.IsZero() || !d.armed.IsZero() && !t.Before(d.armed) {
 		return nil
 	}
 	d.armed = t

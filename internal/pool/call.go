@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"context"
 	"errors"
 	"os"
 	"sync"
@@ -25,6 +26,7 @@ var (
 	errTimeout    = errors.New("the request ran longer than request_timeout")
 	errStopped    = errors.New("the app stopped before the request was started")
 	errFailing    = errors.New("the app cannot be imported")
+	errClientLeft = errors.New("the client left")
 	errBroken     = errors.New("the app broke off its response")
 )
 
@@ -40,9 +42,10 @@ type call struct {
 	body   *spool.Buffer
 	method string
 	uri    string
+	client context.Context // the request's: done when the client has left
 
 	state      callState
-	abandoned  bool // the handler left; the channel's reader releases the call
+	abandoned  bool // the client left, and so does the handler; the channel releases the call
 	prev, next *call
 	channel    *channel
 	seq        uint64
@@ -68,7 +71,9 @@ func newCall() *call { return calls.Get().(*call) }
 // keepBuffer bounds what a pooled call may hold on to.
 const keepBuffer = 64 * 1024
 
-// release gives everything of a call back. Nobody else may hold it.
+// release gives everything of a call back. Nobody else may use it any more,
+// but for the handler of an abandoned call, which may be about to see that it
+// is: such a call is not used again.
 func (c *call) release() {
 	if c.body != nil {
 		c.body.Close()
@@ -78,6 +83,9 @@ func (c *call) release() {
 	}
 	if c.pipe != nil {
 		c.pipe.CloseRead()
+	}
+	if c.abandoned {
+		return
 	}
 	clear(c.params)
 	fresh := call{done: c.done, params: c.params[:0]}

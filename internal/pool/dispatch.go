@@ -141,7 +141,12 @@ func (p *Pool) dispatchLocked() {
 		if ch == nil {
 			return
 		}
-		p.lendLocked(ch, p.queue.popFront())
+		c := p.queue.popFront()
+		if c.client.Err() != nil {
+			c.fail(errClientLeft)
+			continue
+		}
+		p.lendLocked(ch, c)
 	}
 }
 
@@ -305,24 +310,28 @@ func (p *Pool) unsentLocked(ch *channel, cs []*call) {
 	}
 }
 
-// abandon is the handler's way out when its client is gone. It reports
-// whether the call is the handler's again; if not, the channel's reader
-// releases it.
-func (p *Pool) abandon(c *call) bool {
-	p.mu.Lock()
-	switch c.state {
-	case callQueued:
-		p.queue.remove(c)
-		p.mu.Unlock()
-		return true
-	case callLent:
-		c.abandoned = true
-		atomic.StoreUint64(&c.channel.words.cancelled, c.seq)
-		p.mu.Unlock()
-		return false
-	default:
-		p.mu.Unlock()
-		<-c.done // signalled, or about to be: its sender waits for nobody
-		return true
+// leaveLocked ends the calls whose clients have left. One that waits is never
+// run; the answer to one that runs is discarded, and its channel, which still
+// has it, gives it back.
+func (p *Pool) leaveLocked() {
+	for c := p.queue.first; c != nil; {
+		next := c.next
+		if c.client.Err() != nil {
+			p.queue.remove(c)
+			c.fail(errClientLeft)
+		}
+		c = next
+	}
+	for _, ch := range p.channels {
+		for i, c := range ch.held {
+			if c.state != callLent || c.abandoned || c.client.Err() == nil {
+				continue
+			}
+			if i == 0 {
+				atomic.StoreUint64(&ch.words.cancelled, c.seq)
+			}
+			c.abandoned = true
+			c.done <- struct{}{}
+		}
 	}
 }

@@ -62,36 +62,26 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		plainError(w, http.StatusBadRequest, "")
 		return
 	}
+	c.client = r.Context()
 	if !p.submit(c) {
 		err := c.err
 		c.release()
 		p.refuse(w, r, cfg, err, arrived)
 		return
 	}
-	select {
-	case <-c.done:
-	case <-r.Context().Done():
-		if p.abandon(c) {
-			p.drop(c)
-		}
-		return
-	}
-	if c.err != nil {
+	// A plain receive: to select on the context's Done as well would cost each
+	// request a channel. The keeper looks for clients that have left.
+	<-c.done
+	switch {
+	case c.abandoned:
+		return // the channel still has it, and gives it back
+	case c.err != nil:
 		err := c.err
 		c.release()
 		p.refuse(w, r, cfg, err, arrived)
 		return
 	}
 	p.respond(w, r, c)
-}
-
-// drop gets rid of a call whose client is gone.
-func (p *Pool) drop(c *call) {
-	if c.pipe != nil {
-		p.stopStream(c)
-		return // the channel's reader still uses it; nobody reuses it
-	}
-	c.release()
 }
 
 // admit refuses a request by its head alone, before any of its body is asked
@@ -166,6 +156,7 @@ func (c *call) encode(r *http.Request, target gateway.Target) error {
 // refuse answers a request that no worker answers.
 func (p *Pool) refuse(w http.ResponseWriter, r *http.Request, cfg *Config, err error, arrived time.Time) {
 	switch {
+	case errors.Is(err, errClientLeft): // nobody reads it
 	case err == nil: // the queue is full
 		w.Header().Set("Retry-After", "1")
 		plainError(w, http.StatusServiceUnavailable, "")

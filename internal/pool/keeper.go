@@ -199,6 +199,7 @@ func (p *Pool) tend() time.Duration {
 	p.mu.Lock()
 	now := p.now()
 	p.expireLocked(now)
+	p.leaveLocked()
 	c := p.censusLocked(now)
 	b := p.boundsLocked()
 	want := wanted(c, b)
@@ -413,6 +414,7 @@ func (p *Pool) stop(tick *time.Timer) {
 		p.mu.Lock()
 		now := p.now()
 		p.expireLocked(now)
+		p.leaveLocked()
 		late := time.Now().After(deadline)
 		if late {
 			for c := p.queue.popFront(); c != nil; c = p.queue.popFront() {

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -451,6 +452,37 @@ func TestClientLeavesQueue(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestClientLeavesStream: a stream that is silent ends at its next chunk when
+// its client has left, and nobody waits for it longer than that.
+func TestClientLeavesStream(t *testing.T) {
+	cfg := testConfig(t, "misbehaving:application")
+	p, server := startPool(t, cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	req, err := http.NewRequestWithContext(ctx, "GET", server.URL+"/slow_stream?0.5", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(resp.Body, make([]byte, 6)); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	resp.Body.Close()
+	eventually(t, func() error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		ch := p.channels[0]
+		if c := atomic.LoadUint64(&ch.words.cancelled); c != ch.seq || c == 0 {
+			return fmt.Errorf("the worker is not told: cancelled %d, runs %d", c, ch.seq)
+		}
+		return nil
+	})
+	pidOf(t, server)
 }
 
 // TestScaling: slow requests bring workers, up to max_children, and idle ones

@@ -4,6 +4,7 @@ package pool
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -29,7 +30,7 @@ func parseHead(head []byte, h http.Header) (res responseHead, dropped []string, 
 		return res, nil, err
 	}
 	res.length = -1
-	values := make([]string, 0, 16) // the headers' one-value slices are parts of this one
+	values := make([]string, 0, 8) // the headers' one-value slices are parts of this one
 	for more {
 		var line string
 		line, text, more = strings.Cut(text, "\n")
@@ -112,7 +113,7 @@ func (p *Pool) respond(w http.ResponseWriter, r *http.Request, c *call) {
 	}
 	switch {
 	case c.pipe != nil:
-		p.respondPipe(w, c, res)
+		p.respondPipe(w, r, c, res)
 	case c.file != nil:
 		p.respondFile(w, c, res)
 	default:
@@ -162,8 +163,9 @@ func (p *Pool) respondFile(w http.ResponseWriter, c *call, res responseHead) {
 }
 
 // respondPipe writes a body as it comes.
-func (p *Pool) respondPipe(w http.ResponseWriter, c *call, res responseHead) {
+func (p *Pool) respondPipe(w http.ResponseWriter, r *http.Request, c *call, res responseHead) {
 	defer p.stopStream(c)
+	defer context.AfterFunc(r.Context(), func() { p.stopStream(c) })() // a stream may be silent for long
 	if res.length < 0 && c.length >= 0 {
 		res.length = c.length // one large piece: its size is known
 		w.Header()["Content-Length"] = []string{strconv.FormatInt(res.length, 10)}
