@@ -227,9 +227,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 	switch c := c.(type) {
 	case *net.TCPConn:
-		return &tcpConn{TCPConn: c, guard: guard{limit: &l.timeout}, buffers: &l.buffers}, nil
+		return &tcpConn{TCPConn: c, plain: quick(c), guard: guard{limit: &l.timeout}, buffers: &l.buffers}, nil
 	case *net.UnixConn:
-		return &unixConn{UnixConn: c, guard: guard{limit: &l.timeout}}, nil
+		return &unixConn{UnixConn: c, plain: quick(c), guard: guard{limit: &l.timeout}}, nil
 	}
 	return c, nil
 }

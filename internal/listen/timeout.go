@@ -99,13 +99,14 @@ func (g *guard) write(inner net.Conn, b []byte) (int, error) {
 // stay visible to net/http.
 type tcpConn struct {
 	*net.TCPConn
+	plain   net.Conn // the same connection: how bytes go and come
 	guard   guard
 	reading readDeadline
 	buffers *sync.Pool // the listener's, of *[copyBuffer]byte
 }
 
-func (c *tcpConn) Write(b []byte) (int, error)               { return c.guard.write(c.TCPConn, b) }
-func (c *tcpConn) Read(b []byte) (int, error)                { return c.reading.read(c.TCPConn, b) }
+func (c *tcpConn) Write(b []byte) (int, error)               { return c.guard.write(c.plain, b) }
+func (c *tcpConn) Read(b []byte) (int, error)                { return c.reading.read(c.plain, b) }
 func (c *tcpConn) SetReadDeadline(t time.Time) error         { return c.reading.set(c.TCPConn, t) }
 func (c *tcpConn) SetWriteDeadline(t time.Time) error        { return c.guard.set(c.TCPConn, t) }
 func (c *tcpConn) SetDeadline(t time.Time) error             { return setBoth(c, t) }
@@ -113,12 +114,13 @@ func (c *tcpConn) ReadFrom(src io.Reader) (n int64, e error) { return c.readFrom
 
 type unixConn struct {
 	*net.UnixConn
+	plain   net.Conn // as in tcpConn
 	guard   guard
 	reading readDeadline
 }
 
-func (c *unixConn) Write(b []byte) (int, error)        { return c.guard.write(c.UnixConn, b) }
-func (c *unixConn) Read(b []byte) (int, error)         { return c.reading.read(c.UnixConn, b) }
+func (c *unixConn) Write(b []byte) (int, error)        { return c.guard.write(c.plain, b) }
+func (c *unixConn) Read(b []byte) (int, error)         { return c.reading.read(c.plain, b) }
 func (c *unixConn) SetReadDeadline(t time.Time) error  { return c.reading.set(c.UnixConn, t) }
 func (c *unixConn) SetWriteDeadline(t time.Time) error { return c.guard.set(c.UnixConn, t) }
 func (c *unixConn) SetDeadline(t time.Time) error      { return setBoth(c, t) }

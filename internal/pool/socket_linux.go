@@ -1,6 +1,10 @@
 package pool
 
 // Packet sockets, and many packets a system call.
+//
+// The calls of the request path are raw: none of them waits, and one that the
+// scheduler knows of costs more when the cores are busy. A thread descheduled
+// inside it has its processor taken away by the runtime's monitor.
 
 import (
 	"os"
@@ -10,9 +14,8 @@ import (
 )
 
 const (
-	packetKind  = unix.SOCK_SEQPACKET
-	cloexecFlag = unix.MSG_CMSG_CLOEXEC
-	sendFlags   = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
+	packetKind = unix.SOCK_SEQPACKET
+	sendFlags  = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
 )
 
 func socketpair(kind int) ([2]int, error) {
@@ -57,7 +60,7 @@ func (s *packetSender) prepare(calls []*call) {
 func (s *packetSender) send(fd, n int) (int, error) {
 	sent := 0
 	for sent < n {
-		r, _, e := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&s.msgs[sent])), uintptr(n-sent), sendFlags, 0, 0)
+		r, _, e := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&s.msgs[sent])), uintptr(n-sent), sendFlags, 0, 0)
 		if e == unix.EINTR {
 			continue
 		}
@@ -67,4 +70,22 @@ func (s *packetSender) send(fd, n int) (int, error) {
 		sent += int(r)
 	}
 	return sent, nil
+}
+
+// receive reads from a stream, with the descriptors that came along; they are
+// closed on exec and the caller's. At the end n is 0.
+func receive(fd int, b, oob []byte) (n int, fds []int, err error) {
+	iov := unix.Iovec{Base: unsafe.SliceData(b)}
+	iov.SetLen(len(b))
+	hdr := unix.Msghdr{Iov: &iov, Control: unsafe.SliceData(oob)}
+	hdr.SetIovlen(1)
+	hdr.SetControllen(len(oob))
+	r, _, e := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&hdr)), unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+	if e != 0 {
+		return 0, nil, e
+	}
+	if hdr.Controllen > 0 {
+		fds, err = rights(oob[:hdr.Controllen])
+	}
+	return int(r), fds, err
 }

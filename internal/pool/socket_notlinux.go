@@ -14,9 +14,8 @@ import (
 )
 
 const (
-	packetKind  = unix.SOCK_DGRAM
-	cloexecFlag = 0
-	sendFlags   = unix.MSG_DONTWAIT
+	packetKind = unix.SOCK_DGRAM
+	sendFlags  = unix.MSG_DONTWAIT
 )
 
 func socketpair(kind int) ([2]int, error) {
@@ -63,4 +62,15 @@ func (s *packetSender) send(fd, n int) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// receive reads from a stream, with the descriptors that came along; they are
+// closed on exec and the caller's. At the end n is 0.
+func receive(fd int, b, oob []byte) (n int, fds []int, err error) {
+	n, oobn, _, _, err := unix.Recvmsg(fd, b, oob, 0)
+	if err != nil || oobn == 0 {
+		return n, nil, err
+	}
+	fds, err = rights(oob[:oobn])
+	return n, fds, err
 }

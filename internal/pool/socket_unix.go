@@ -56,17 +56,13 @@ func readBack(fd int, b []byte) (int, bool) {
 	}
 }
 
-// receive reads from a stream, with the descriptors that came along; they are
-// closed on exec and the caller's. At the end n is 0.
-func receive(fd int, b, oob []byte) (n int, fds []int, err error) {
-	n, oobn, _, _, err := unix.Recvmsg(fd, b, oob, cloexecFlag)
-	if err != nil || oobn == 0 {
-		return n, nil, err
-	}
-	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+// rights returns the descriptors in a control message; they are the caller's.
+func rights(oob []byte) ([]int, error) {
+	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
-		return n, nil, err
+		return nil, err
 	}
+	var fds []int
 	for i := range messages {
 		got, err := unix.ParseUnixRights(&messages[i])
 		if err != nil {
@@ -77,7 +73,7 @@ func receive(fd int, b, oob []byte) (n int, fds []int, err error) {
 		}
 		fds = append(fds, got...)
 	}
-	return n, fds, nil
+	return fds, nil
 }
 
 // sendWith writes to a stream, descriptors with the first byte.

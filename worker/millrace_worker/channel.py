@@ -23,7 +23,7 @@ import os
 import socket
 import struct
 import sys
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 from millrace_worker import output, wsgi
 
