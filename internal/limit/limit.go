@@ -59,8 +59,13 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	b := &body{inner: r.Body, limits: g.limits, conn: http.NewResponseController(w)}
-	r.Body = b // as http.MaxBytesReader is used: net/http keeps its own to close
-	defer b.leave()
+	r.Body = b
+	// After a refusal net/http looks at its own body again: it lingers for a
+	// client that is still sending, where a reset could overtake the answer.
+	defer func() {
+		b.leave()
+		r.Body = b.inner
+	}()
 	g.next.ServeHTTP(w, r)
 }
 

@@ -51,8 +51,9 @@ func (ch *channel) read() {
 	for _, fd := range r.fds {
 		closeFD(fd)
 	}
-	if r.streaming != nil && r.streaming.pipe != nil {
-		r.streaming.pipe.CloseWrite(errWorkerLost)
+	if c := r.streaming; c != nil && c.pipe != nil {
+		c.pipe.CloseWrite(errWorkerLost)
+		c.releaseStream()
 	}
 	p := ch.pool
 	p.mu.Lock()
@@ -281,13 +282,10 @@ func (r *reader) endOfFrame() error {
 		c.pipe.CloseWrite(err)
 	}
 	p.mu.Lock()
-	abandoned := c.pipe == nil
 	ch.headSince = p.now()
 	p.answeredLocked(ch)
 	p.unlock()
-	if abandoned {
-		c.release()
-	}
+	c.releaseStream()
 	return nil
 }
 

@@ -99,6 +99,15 @@ func (c *call) release() {
 	calls.Put(c)
 }
 
+// releaseStream gives back what a call whose response streamed has of the
+// request, once its channel is done with it. The handler may still be reading
+// the pipe, so the call is not used again.
+func (c *call) releaseStream() {
+	if c.body != nil {
+		c.body.Close()
+	}
+}
+
 // fail gives a call that no channel holds any more back to its handler.
 func (c *call) fail(err error) {
 	c.state, c.err = callAnswered, err

@@ -85,7 +85,7 @@ func (p *Pool) startHost(cfg Config, preload bool, generation int) (*host, error
 	}
 	fail := func(err error) (*host, error) {
 		if h.page != nil {
-			h.page.close()
+			h.page.file.Close()
 		}
 		if h.control != nil {
 			h.control.Close()
@@ -124,6 +124,7 @@ func (p *Pool) startHost(cfg Config, preload bool, generation int) (*host, error
 		outRead.Close()
 		return fail(err)
 	}
+	h.page.file.Close() // the process has it
 	p.output.follow(outRead, nil)
 	wsgi := cfg.WSGI
 	if cfg.Demo {

@@ -170,7 +170,6 @@ func (p *Pool) hostEvent(e hostEvent) {
 			p.nextFailed(e.failed)
 		}
 	case "exited":
-		h.page.close()
 		switch {
 		case h == k.next:
 			p.nextFailed(fmt.Errorf("the host of app %s ended before it served: %s", p.name, e.text))

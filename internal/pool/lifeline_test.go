@@ -141,6 +141,13 @@ func TestNoLeaks(t *testing.T) {
 		}
 		ask("/exit_now")
 		ask("/slow_stream?0")
+		// A body in a file, and a response in pieces.
+		resp, err := client.Post(server.URL+"/slow_stream?0", "text/plain", strings.NewReader(strings.Repeat("x", 100_000)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
 		if err := p.Reload(context.Background(), cfg); err != nil {
 			t.Fatal(err)
 		}

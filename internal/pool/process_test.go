@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -271,6 +272,37 @@ func TestReloadUnderLoad(t *testing.T) {
 	if s := p.Status(); s.Generation != 21 {
 		t.Errorf("generation %d, want 21", s.Generation)
 	}
+}
+
+// TestOutputAfterTheEnd: what an app's own child prints when its worker and
+// host are gone is still logged, and touches nothing that went with them.
+func TestOutputAfterTheEnd(t *testing.T) {
+	cfg := testConfig(t, "misbehaving:application")
+	log := logged(&cfg)
+	p, server := startPool(t, cfg)
+	sign := filepath.Join(t.TempDir(), "sign")
+	worker := pidOf(t, server)
+	host := parent(t, worker)
+	if code, body := get(t, server.URL+"/late_child?"+sign); code != 200 {
+		t.Fatalf("late_child: %d %q", code, body)
+	}
+	if err := p.Reload(context.Background(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	gone(t, worker)
+	gone(t, host)
+	eventually(t, func() error {
+		if n := len(p.Status().Workers); n != 1 {
+			return fmt.Errorf("%d workers", n)
+		}
+		return nil
+	})
+	runtime.GC() // what nothing refers to any more goes now
+	if err := os.WriteFile(sign, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log.wait(t, "a late word")
+	pidOf(t, server)
 }
 
 func TestFailedReload(t *testing.T) {

@@ -8,6 +8,7 @@ package pool
 import (
 	"errors"
 	"os"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -115,7 +116,9 @@ func wouldBlock(err error) bool {
 
 func interrupted(err error) bool { return errors.Is(err, unix.EINTR) }
 
-// sharedPage is memory that the master and the processes of a host map.
+// sharedPage is memory that the master and the processes of a host map. It is
+// unmapped when nothing refers to the sharedPage any more: the host does, and
+// through it each of its channels, which may outlive the process.
 type sharedPage struct {
 	bytes []byte
 	file  *os.File // for the host; closed once it runs
@@ -135,11 +138,7 @@ func newSharedPage(size int) (*sharedPage, error) {
 		f.Close()
 		return nil, os.NewSyscallError("mmap", err)
 	}
-	return &sharedPage{bytes: b, file: f}, nil
-}
-
-func (p *sharedPage) close() {
-	p.file.Close()
-	_ = unix.Munmap(p.bytes)
-	p.bytes = nil
+	p := &sharedPage{bytes: b, file: f}
+	runtime.AddCleanup(p, func(b []byte) { _ = unix.Munmap(b) }, b)
+	return p, nil
 }

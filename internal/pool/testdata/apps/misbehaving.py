@@ -50,6 +50,13 @@ def fork_and_die(environ, start_response):
     os._exit(1)
 
 
+def late_child(environ, start_response):
+    """The child prints when a file appears, long after its worker and host may be gone."""
+    script = "while [ ! -e %s ]; do sleep 0.02; done; echo a late word" % environ["QUERY_STRING"]
+    subprocess.Popen(["sh", "-c", script])
+    return text(start_response, "ok")
+
+
 def never(environ, start_response):
     while True:
         time.sleep(3600)
