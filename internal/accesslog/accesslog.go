@@ -22,8 +22,9 @@
 //   - %u is the user that the request names, in Basic authentication or in its
 //     URL. Whether the password was right is not known here;
 //   - %t is when the request's head had been read;
-//   - %>s is 499 when the client was gone before the response began, and "-"
-//     when the handler panicked before it did;
+//   - %>s is 499 when the client was gone before the response began (but for
+//     400, 408 and 413, which answer a body that failed), and "-" when the
+//     handler panicked before it did;
 //   - %b is the body's bytes that the server took to send, without headers.
 //
 // A connection that a handler takes over (Hijack) is not followed: such a

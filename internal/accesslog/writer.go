@@ -74,10 +74,17 @@ func (w *writer) began(status int) {
 	if w.status != 0 {
 		return
 	}
-	if w.ctx.Err() != nil {
+	if w.ctx.Err() != nil && !refusesBody(status) {
 		status = statusClientGone
 	}
 	w.status = status
+}
+
+// refusesBody tells the statuses that answer a body which could not be read:
+// net/http ends the request's context with such a read, though the client is
+// still there.
+func refusesBody(status int) bool {
+	return status == http.StatusRequestTimeout || status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge
 }
 
 func (w *writer) Unwrap() http.ResponseWriter { return w.w }

@@ -72,6 +72,7 @@ func TestStatusAndSize(t *testing.T) {
 		"gone":        {"GET", gone, func(w http.ResponseWriter, r *http.Request) {}, "499 -"},
 		"gone, abort": {"GET", gone, func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, "499 -"},
 		"gone, 502":   {"GET", gone, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(502) }, "499 -"},
+		"late body":   {"POST", gone, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(408) }, "408 -"},
 		"gone, flush": {"GET", gone, func(w http.ResponseWriter, r *http.Request) { w.(http.Flusher).Flush() }, "499 -"},
 		"gone later":  {"GET", nil, func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("he")); leave() }, "200 2"},
 	} {

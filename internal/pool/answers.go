@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"millrace/internal/spool"
 )
@@ -26,6 +27,9 @@ const (
 	// pipeDisk is how much of one response may wait in a file for its client;
 	// beyond it the worker waits.
 	pipeDisk = 1 << 30
+	// reportPatience is how long the end of a stream waits for the host to say
+	// that the worker has died.
+	reportPatience = 50 * time.Millisecond
 )
 
 // reader is the state of a channel's read loop.
@@ -56,11 +60,25 @@ func (ch *channel) read() {
 		c.releaseStream()
 	}
 	p := ch.pool
+	// The stream's end is a hint, and the host's report, a millisecond later,
+	// the truth: how the worker died, and that it runs nothing any more. None
+	// comes when the worker lives on with its descriptors closed, or its host
+	// is gone.
+	patience := time.NewTimer(reportPatience)
+	defer patience.Stop()
+	select {
+	case <-ch.reported:
+	case <-patience.C:
+	}
 	p.mu.Lock()
+	if ch.state == channelStarting {
+		ch.host.startFailures++
+		ch.host.lastFailure = p.now()
+	}
 	if ch.killed == "" && ch.state != channelDraining && ch.died == "" && err != nil && !errors.Is(err, io.EOF) {
 		p.log.Error("worker's channel failed; the worker is killed", "app", p.name, "pid", ch.pid.Load(), "error", err)
 	}
-	if ch.state != channelDraining || len(ch.held) > 0 {
+	if ch.died == "" && (ch.state != channelDraining || len(ch.held) > 0) {
 		// It may be alive with its descriptors closed. A worker that was told
 		// to leave may take its time over its exit handlers.
 		ch.kill("its channel ended")
@@ -260,10 +278,14 @@ func (r *reader) flow(b []byte) {
 	}
 	ch := r.ch
 	ch.blocked.Store(true)
-	// An error means that the client is gone: the rest is discarded, and the
-	// worker was told.
-	_, _ = r.streaming.pipe.Write(b)
-	ch.progress.Store(int64(ch.pool.now()))
+	_, err := r.streaming.pipe.Write(b)
+	if err != nil {
+		// The client is gone, and the worker was told: the rest is discarded,
+		// and is no sign of life.
+		r.discard = true
+	} else {
+		ch.progress.Store(int64(ch.pool.now()))
+	}
 	ch.blocked.Store(false)
 }
 
@@ -360,6 +382,7 @@ func (p *Pool) readyLocked(ch *channel) {
 		return
 	}
 	ch.state = channelServing
+	ch.host.startFailures = 0
 	p.idleListLocked(ch)
 	p.dispatchLocked()
 	p.kickKeeper()

@@ -57,6 +57,7 @@ type channel struct {
 	pid       atomic.Int64  // 0 until the host has told; not guarded
 	since     time.Duration // of the fork
 	died      string        // the host's report
+	reported  chan struct{} // closed with it
 	killed    string        // why we killed it
 	drainBy   time.Duration
 	held      []*call // lent, not answered, in the order of their packets; the first runs
@@ -143,7 +144,7 @@ func (h *host) newChannel() (*channel, error) {
 	if !ok {
 		return nil, fmt.Errorf("no free slot for another worker of app %s", h.cfg.Name)
 	}
-	ch := &channel{pool: h.pool, host: h, id: h.pool.channelIDs.Add(1), slot: slot, packets: -1, readEnd: -1, lifeline: -1}
+	ch := &channel{pool: h.pool, host: h, id: h.pool.channelIDs.Add(1), slot: slot, packets: -1, readEnd: -1, lifeline: -1, reported: make(chan struct{})}
 	ch.words = (*slotWords)(unsafe.Pointer(&h.page.bytes[slot*slotSize]))
 	*ch.words = slotWords{}
 	if limit := h.cfg.MaxRequests; limit > 0 {

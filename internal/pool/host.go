@@ -36,6 +36,10 @@ type host struct {
 	taken   []*channel // by slot
 	deadOne []bool     // by slot: buried or reported dead, the other is due
 
+	// Guarded by Pool.mu.
+	startFailures int           // workers that died before they were ready, in a row
+	lastFailure   time.Duration // Pool.now of the last
+
 	// The keeper's alone.
 	ready     bool // the app is imported, or left to the workers
 	served    bool // some worker was ready once
@@ -244,6 +248,7 @@ func (h *host) workerDied(slot int, how string) {
 	p := h.pool
 	p.mu.Lock()
 	ch.died = how
+	close(ch.reported)
 	if ch.state == channelServing || ch.state == channelStarting {
 		p.log.Warn("worker died", "app", p.name, "pid", ch.pid.Load(), "how", how)
 	}

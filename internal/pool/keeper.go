@@ -212,6 +212,9 @@ func (p *Pool) tend() time.Duration {
 		p.stopIdleLocked()
 	}
 	waiting := p.queue.len > 0
+	if h := k.current; h != nil && h.startFailures > 0 && now-h.lastFailure < startDelay(h.startFailures) {
+		s.fork = 0
+	}
 	p.unlock()
 
 	if h := k.current; h != nil && time.Now().After(h.forkAfter) {
@@ -458,6 +461,12 @@ func (p *Pool) stop(tick *time.Timer) {
 		case <-tick.C:
 		}
 	}
+}
+
+// startDelay is the wait before the next worker when so many in a row have died
+// before they were ready.
+func startDelay(failures int) time.Duration {
+	return min(50*time.Millisecond<<min(failures, 10), 10*time.Second)
 }
 
 // jitter spreads a limit by a tenth either way, so that workers started

@@ -78,6 +78,12 @@ func (p *Pool) expireLocked(now time.Duration) {
 			ch.kill("it did not end within stop_timeout")
 			continue
 		}
+		if limit := ch.host.cfg.StartupTimeout; ch.state == channelStarting && !ch.timedOut && now-ch.since > limit {
+			ch.timedOut = true
+			p.log.Error("worker was not ready within startup_timeout; it is killed", "app", p.name, "pid", ch.pid.Load(), "limit", limit)
+			ch.kill("it was not ready within startup_timeout")
+			continue
+		}
 		timeout := ch.host.cfg.RequestTimeout
 		if timeout <= 0 || ch.timedOut || len(ch.held) == 0 && !ch.lingering {
 			continue

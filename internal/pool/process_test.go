@@ -100,7 +100,7 @@ func TestMisbehavingApps(t *testing.T) {
 	expect("/close_descriptors", 502, "Bad Gateway\n")
 	log.wait(t, "worker died while it ran a request", "uri=/close_descriptors")
 	expect("/exit_now", 502, "Bad Gateway\n")
-	log.wait(t, "worker died while it ran a request", "uri=/exit_now")
+	log.wait(t, "worker died while it ran a request", "uri=/exit_now", "exited with status 3")
 
 	code, body := get(t, server.URL+"/fork_and_stay")
 	child, err := strconv.Atoi(body)
@@ -347,6 +347,31 @@ func TestFailedImport(t *testing.T) {
 	if code, body := get(t, server.URL); code != 200 || body != "the gate is open" {
 		t.Errorf("after the import succeeds: %d %q", code, body)
 	}
+}
+
+// TestWorkerHangsAtStart: an import in a worker that never ends is cut after
+// startup_timeout, and tried again.
+func TestWorkerHangsAtStart(t *testing.T) {
+	gate := filepath.Join(t.TempDir(), "gate")
+	cfg := testConfig(t, "slow_import:application")
+	cfg.Preload = false
+	cfg.StartupTimeout = 500 * time.Millisecond
+	cfg.Env = append(cfg.Env, "MILLRACE_TEST_GATE="+gate)
+	log := logged(&cfg)
+	p, server := startPool(t, cfg)
+	first := pidOf(t, server) // the gate is open
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	log.wait(t, "not ready within startup_timeout")
+	if err := os.Remove(gate); err != nil {
+		t.Fatal(err)
+	}
+	pidOf(t, server)
+	p.waitServing(t, 1)
 }
 
 func TestUnsafePreload(t *testing.T) {

@@ -91,6 +91,9 @@ func (p *Pool) respond(w http.ResponseWriter, r *http.Request, c *call) {
 		plainError(w, http.StatusInternalServerError, "")
 		return
 	}
+	if c.appError {
+		p.log.Error("the app raised an exception; its traceback is above", "app", p.name, "request", c.requestID(), "method", c.method, "uri", c.uri)
+	}
 	for _, name := range dropped {
 		p.log.Warn("a header of the app belongs to the connection and is left out", "app", p.name, "request", c.requestID(), "header", name)
 	}
@@ -102,8 +105,8 @@ func (p *Pool) respond(w http.ResponseWriter, r *http.Request, c *call) {
 		if c.pipe != nil {
 			p.stopStream(c)
 		}
-		if !bodyless && res.length < 0 && len(c.whole) > 0 {
-			header["Content-Length"] = []string{strconv.Itoa(len(c.whole))}
+		if n := c.bodyLength(); !bodyless && res.length < 0 && n > 0 {
+			header["Content-Length"] = []string{strconv.FormatInt(n, 10)}
 		}
 		w.WriteHeader(res.status)
 		return
@@ -119,6 +122,17 @@ func (p *Pool) respond(w http.ResponseWriter, r *http.Request, c *call) {
 	default:
 		p.respondWhole(w, c, res)
 	}
+}
+
+// bodyLength is the size of the answer's body, negative when it is not known.
+func (c *call) bodyLength() int64 {
+	switch {
+	case c.pipe != nil:
+		return c.length
+	case c.file != nil:
+		return c.size
+	}
+	return int64(len(c.whole))
 }
 
 // requestID names the call in logs.

@@ -194,6 +194,8 @@ func testRules(t *testing.T, server *httptest.Server, log *logBuffer, validated 
 		{path: "short_streamed", code: 200, want: "0123", cut: true, broken: true, log: "shorter than its Content-Length"},
 		// 12: wsgi.file_wrapper.
 		{path: "file", code: 200, want: strings.Repeat("0123456789", 100000)},
+		{path: "file", method: "HEAD", code: 200, want: "", expect: http.Header{"Content-Length": {"1000000"}}, broken: true},
+		{path: "file_in_proc", code: 200, want: "python3\n", broken: true},
 		{path: "file_part", code: 200, want: "5678901"},
 		{path: "file_like?c", code: 200, want: "A123456789A123456789"},
 		{path: "closed?c", code: 200, want: "1"},
@@ -326,15 +328,25 @@ func TestLargeHead(t *testing.T) {
 // TestCloseWhenClientLeft: close() runs, once, and an endless response ends.
 func TestCloseWhenClientLeft(t *testing.T) {
 	_, server := startPool(t, testConfig(t, "rules:application"))
-	resp, err := http.Get(server.URL + "/endless?gone")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.CopyN(io.Discard, resp.Body, 1<<20); err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if _, body := get(t, server.URL+"/closed?gone"); body != "1" {
-		t.Errorf("close() ran %s times, want 1", body)
+	for _, app := range []string{"endless", "endless_writes"} {
+		resp, err := http.Get(server.URL + "/" + app + "?" + app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.CopyN(io.Discard, resp.Body, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if _, body := get(t, server.URL+"/closed?"+app); body != "1" {
+			t.Errorf("%s: close() ran %s times, want 1", app, body)
+		}
+		resp, err = http.Head(server.URL + "/" + app + "?" + app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if _, body := get(t, server.URL+"/closed?"+app); body != "2" {
+			t.Errorf("%s: close() ran %s times after a HEAD, want 2", app, body)
+		}
 	}
 }

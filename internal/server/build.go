@@ -190,7 +190,7 @@ func (s *Server) poolConfig(name string, plan *Plan) (pool.Config, error) {
 		Python:         a.Python,
 		WSGI:           a.WSGI,
 		Dir:            a.Dir,
-		Env:            environ(plan.Environ, a),
+		Env:            environ(plan.Environ, a, plan.Development),
 		Preload:        a.Preload,
 		AfterFork:      a.AfterFork,
 		MinSpare:       a.MinSpare,
@@ -210,7 +210,9 @@ func (s *Server) poolConfig(name string, plan *Plan) (pool.Config, error) {
 
 // environ is the environment of an app's processes: all of base, that of its
 // virtual environment as "activate" sets it, and its own, which goes before.
-func environ(base []string, a *config.App) []string {
+// In development Python writes no bytecode: it takes a file that was changed
+// twice in a second, to the same size, for unchanged.
+func environ(base []string, a *config.App, development bool) []string {
 	vars := map[string]string{}
 	for _, v := range base {
 		if name, value, ok := strings.Cut(v, "="); ok {
@@ -221,6 +223,9 @@ func environ(base []string, a *config.App) []string {
 		delete(vars, "PYTHONHOME")
 		vars["VIRTUAL_ENV"] = venv
 		vars["PATH"] = filepath.Dir(a.Python) + string(os.PathListSeparator) + vars["PATH"]
+	}
+	if development {
+		vars["PYTHONDONTWRITEBYTECODE"] = "1"
 	}
 	for name, value := range a.Env {
 		vars[name] = value

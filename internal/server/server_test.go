@@ -321,13 +321,13 @@ func TestEnviron(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/pyvenv.cfg", "home = /usr/bin")
 	a := &config.App{Python: dir + "/bin/python", Env: map[string]string{"A": "own", "EMPTY": ""}}
-	got := environ([]string{"A=base", "B=b=c", "PATH=/bin", "PYTHONHOME=/x", "garbage"}, a)
+	got := environ([]string{"A=base", "B=b=c", "PATH=/bin", "PYTHONHOME=/x", "garbage"}, a, false)
 	want := []string{"A=own", "B=b=c", "EMPTY=", "PATH=" + dir + "/bin:/bin", "VIRTUAL_ENV=" + dir}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	a.Python = "/usr/bin/python3"
-	got = environ([]string{"PATH=/bin", "PYTHONHOME=/x"}, a)
+	got = environ([]string{"PATH=/bin", "PYTHONHOME=/x"}, a, false)
 	if want = []string{"A=own", "EMPTY=", "PATH=/bin", "PYTHONHOME=/x"}; !slices.Equal(got, want) {
 		t.Errorf("without a venv: %q, want %q", got, want)
 	}

@@ -209,6 +209,8 @@ class Channel:
                     exchange.body(result)
             except MasterGone:
                 raise
+            except wsgi.ClientLeft:
+                pass
             except BaseException:  # SystemExit too: an app must not stop its worker in silence
                 exchange.fail(environ)
             finally:

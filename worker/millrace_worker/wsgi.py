@@ -75,9 +75,9 @@ class FileWrapper:
             offset = raw.tell()
         except (OSError, ValueError):
             return None
-        if not stat.S_ISREG(info.st_mode):
-            return None
-        return fd, offset, max(0, info.st_size - offset)
+        if not stat.S_ISREG(info.st_mode) or info.st_size <= offset:
+            return None  # nothing left, or one of those files, as in /proc, whose size is 0
+        return fd, offset, info.st_size - offset
 
 
 def encode_head(status: str, headers: Headers) -> bytes:
@@ -107,6 +107,10 @@ def content_length(headers: Headers) -> Optional[int]:
 
 ERROR_BODY = b"Internal Server Error\n"
 ERROR_HEAD = encode_head("500 Internal Server Error", [("Content-Type", "text/plain; charset=utf-8")])
+
+
+class ClientLeft(OSError):
+    """write() raises this in an app whose client has gone: there is nobody to write for."""
 
 
 class Exchange:
@@ -149,6 +153,8 @@ class Exchange:
             raise TypeError("write() takes bytes, not %s" % type(data).__name__)
         if data and not self.ended:
             self.chunk(data)
+            if self.cancelled():
+                raise ClientLeft("the client has left")
 
     def head(self) -> bytes:
         if self.status is None:

@@ -238,6 +238,21 @@ def file(environ, start_response):
     return environ["wsgi.file_wrapper"](make_file(1000000))
 
 
+def file_in_proc(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return environ["wsgi.file_wrapper"](open("/proc/self/comm", "rb"))
+
+
+def endless_writes(environ, start_response):
+    name = environ["QUERY_STRING"]
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    try:
+        while True:
+            write(b"x" * 65536)
+    finally:
+        CLOSED[name] = CLOSED.get(name, 0) + 1
+
+
 def file_part(environ, start_response):
     f = make_file(1000)
     f.seek(5)

@@ -1,0 +1,12 @@
+"""Its import hangs while a file is there."""
+
+import os
+import time
+
+while os.path.exists(os.environ["MILLRACE_TEST_GATE"]):
+    time.sleep(60)
+
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(os.getpid()).encode()]
