@@ -66,6 +66,7 @@ type channel struct {
 	writing   bool    // somebody is in flushLocked
 	sender    packetSender
 	seq       uint64
+	ping      uint64        // the packet that a stalled worker has to read first
 	headSince time.Duration // since when held[0] is first
 	listed    bool          // in Pool.idle
 	streaming bool          // held[0] has answered in part
@@ -91,10 +92,10 @@ func (ch *channel) lendableLocked() bool {
 	return ch.state == channelServing && !ch.streaming && !ch.lingering && !ch.timedOut
 }
 
-// closing reports whether the close() of an answered request still runs, as
-// far as the worker has said.
+// closing reports whether the worker is still busy with what is answered: its
+// close() runs, or a ping is unread.
 func (ch *channel) closing() bool {
-	return atomic.LoadUint64(&ch.words.finished) < atomic.LoadUint64(&ch.words.started)
+	return atomic.LoadUint64(&ch.words.finished) < max(atomic.LoadUint64(&ch.words.started), ch.ping)
 }
 
 // requestID names a request in logs.

@@ -121,12 +121,8 @@ func (p *Pool) lendLocked(ch *channel, c *call) {
 	if len(ch.held) == 1 {
 		ch.headSince = p.now()
 		p.runningLocked(ch.headSince, 1)
-		if ch.closing() {
-			p.armLocked() // close() of the one before may take its time
-		}
-	} else {
-		p.armLocked()
 	}
+	p.armLocked() // it may be long in coming to this one
 	ch.unsent = append(ch.unsent, c)
 	if !ch.writing {
 		ch.writing = true

@@ -31,6 +31,7 @@ const (
 	environByStream = 1 << iota // the environ comes in the reply to ASK
 	bodyByStream                // so does the body
 	bodyByFile                  // the body is a descriptor that comes with the reply
+	ping                        // no request: the worker says that it has read it, no more
 )
 
 // Flags of an answer frame.
@@ -112,6 +113,14 @@ func finishPacket(b []byte, body []byte, file bool) (packet, rest []byte) {
 	binary.LittleEndian.PutUint32(b[8:], uint32(environ))
 	binary.LittleEndian.PutUint32(b[12:], flags)
 	return b, rest
+}
+
+// pingPacket is a packet that asks for nothing.
+func pingPacket(seq uint64) []byte {
+	b := make([]byte, packetHead)
+	setSeq(b, seq)
+	binary.LittleEndian.PutUint32(b[12:], ping)
+	return b
 }
 
 func setSeq(packet []byte, seq uint64) { binary.LittleEndian.PutUint64(packet, seq) }

@@ -1,8 +1,8 @@
 package pool
 
 // The monitor: what only the passing of time shows. It runs every patience
-// while some channel holds requests behind the one that runs, or has a
-// close() that does not return; otherwise it sleeps. Time-outs are looked at
+// while some channel holds a request that is not started, or has a close()
+// that does not return; otherwise it sleeps. Time-outs are looked at
 // by the keeper, every keeperTick.
 
 import (
@@ -56,7 +56,12 @@ func (p *Pool) check() {
 				ch.lingering = len(ch.held) == 0
 			}
 			again = true
-		case len(ch.held) > 1:
+		case now-ch.headSince > stall:
+			// The worker is idle and does not read: it is stopped, swapped
+			// out, or the machine is very busy.
+			p.stalledLocked(ch)
+			again = true
+		default:
 			again = true
 		}
 	}
@@ -65,6 +70,27 @@ func (p *Pool) check() {
 		p.armLocked()
 	}
 	p.unlock()
+}
+
+// stall is how long an idle worker may leave a request unread before others
+// get it.
+const stall = 20 * time.Millisecond
+
+// stalledLocked takes everything back from a channel whose worker does not
+// read, and lends it nothing until it has read a ping.
+func (p *Pool) stalledLocked(ch *channel) {
+	if ch.writing || ch.packets < 0 {
+		return // the packets may be on their way
+	}
+	p.takeBackLocked(ch)
+	if len(ch.held) > 0 {
+		return // it has read one after all
+	}
+	ch.seq++
+	if _, err := sendWith(ch.packets, pingPacket(ch.seq)); err == nil {
+		ch.ping = ch.seq
+		ch.lingering = true
+	}
 }
 
 // expireLocked ends what has run for too long: the worker is killed, and its
@@ -108,6 +134,8 @@ func (p *Pool) expireLocked(now time.Duration) {
 			p.log.Error("request ran longer than request_timeout; its worker is killed",
 				"app", p.name, "pid", ch.pid.Load(), "request", ch.requestID(c.seq), "limit", timeout, "method", c.method, "uri", c.uri)
 			ch.failFirstLocked(errTimeout)
+		} else {
+			p.log.Error("worker gave no sign for request_timeout; it is killed", "app", p.name, "pid", ch.pid.Load(), "limit", timeout)
 		}
 		ch.kill("its request ran longer than request_timeout")
 	}

@@ -207,6 +207,42 @@ func TestTakeBack(t *testing.T) {
 	}
 }
 
+// TestStoppedWorker: a request lent to a worker that does not run is given to
+// another, and the worker is lent again once it runs.
+func TestStoppedWorker(t *testing.T) {
+	cfg := testConfig(t, "misbehaving:application")
+	cfg.fixed(2)
+	logged(&cfg)
+	p, server := startPool(t, cfg)
+	p.waitServing(t, 2)
+	stopped := pidOf(t, server) // used last, so the next request is its own
+	if err := syscall.Kill(stopped, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Kill(stopped, syscall.SIGCONT)
+	begin := time.Now()
+	for range 20 {
+		if other := pidOf(t, server); other == stopped {
+			t.Fatal("a stopped process answers")
+		}
+	}
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("20 requests beside a stopped worker took %s", took)
+	}
+	if s := p.Status(); s.TakenBack == 0 {
+		t.Error("nothing was taken back: the stopped worker was not asked")
+	}
+	if err := syscall.Kill(stopped, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if s := p.Status(); s.Idle != 2 {
+			return fmt.Errorf("not idle again: %+v", s)
+		}
+		return nil
+	})
+}
+
 // TestKillUnderLoad: what a killed worker had not started is answered all the
 // same, and what it ran is a 502, once.
 func TestKillUnderLoad(t *testing.T) {

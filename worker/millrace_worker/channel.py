@@ -34,6 +34,7 @@ JOIN = 32768  # bytes of a body that is joined with its head into one buffer and
 ENVIRON_BY_STREAM = 1
 BODY_BY_STREAM = 2
 BODY_BY_FILE = 4
+PING = 8  # no request; to be marked as read
 
 # Flags of an answer frame, beyond those of wsgi.py.
 ASK = 16  # send what the packet did not hold
@@ -182,6 +183,9 @@ class Channel:
             seq, size, flags = unpack(packet)
             words[STARTED] = self.seq = output.current = seq
             stream: Any
+            if flags == PING:
+                words[FINISHED] = seq
+                continue
             if flags:
                 blob, stream = self.ask()
                 environ = loads(packet[header:] if not flags & ENVIRON_BY_STREAM else blob)
