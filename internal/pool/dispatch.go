@@ -195,6 +195,7 @@ func (p *Pool) takeBackLocked(ch *channel) {
 	p.requeueLocked(back[:n])
 	if len(ch.held) == 0 {
 		p.runningLocked(p.now(), -1)
+		p.idleListLocked(ch)
 	}
 }
 
@@ -222,16 +223,15 @@ func (p *Pool) answeredLocked(ch *channel) {
 		ch.retiring = true
 		p.kickKeeper()
 	}
-	switch {
-	case ch.state == channelDraining:
+	if ch.state == channelDraining {
 		p.drainedLocked(ch)
-	default:
-		p.idleListLocked(ch)
-		// A channel that still holds half of what it may is not filled up one
-		// by one: several packets a system call, and the worker has no wait.
-		if p.queue.len > 0 && 2*len(ch.held) <= p.depthLocked() {
-			p.dispatchLocked()
-		}
+		return
+	}
+	p.idleListLocked(ch)
+	// A channel that still holds half of what it may is not filled up one by
+	// one: several packets a system call, and the worker has no wait.
+	if p.queue.len > 0 && 2*len(ch.held) <= p.depthLocked() {
+		p.dispatchLocked()
 	}
 }
 
@@ -280,7 +280,10 @@ func (p *Pool) flushLocked(ch *channel) {
 		ch.spare = batch[:0]
 	}
 	ch.writing = false
-	if ch.state == channelDead {
+	switch ch.state {
+	case channelDraining:
+		p.drainedLocked(ch) // unless it holds something still
+	case channelDead:
 		p.buryLocked(ch)
 	}
 }
@@ -303,6 +306,7 @@ func (p *Pool) unsentLocked(ch *channel, cs []*call) {
 	ch.unsent = ch.unsent[:0]
 	if len(ch.held) == 0 {
 		p.runningLocked(p.now(), -1)
+		p.idleListLocked(ch)
 	}
 }
 
