@@ -76,6 +76,10 @@ func (p *Pool) check() {
 // get it.
 const stall = 20 * time.Millisecond
 
+// stallKill is how long a worker may have read a request without starting it,
+// which takes it a microsecond.
+const stallKill = time.Second
+
 // stalledLocked takes everything back from a channel whose worker does not
 // read, and lends it nothing until it has read a ping.
 func (p *Pool) stalledLocked(ch *channel) {
@@ -84,7 +88,12 @@ func (p *Pool) stalledLocked(ch *channel) {
 	}
 	p.takeBackLocked(ch)
 	if len(ch.held) > 0 {
-		return // it has read one after all
+		// It was stopped between reading a packet and starting the request.
+		// Once it is dead, that was never started, and runs elsewhere.
+		if p.now()-ch.headSince > stallKill && ch.killed == "" {
+			ch.kill("it read a request and did not start it")
+		}
+		return
 	}
 	ch.seq++
 	if _, err := sendWith(ch.packets, pingPacket(ch.seq)); err == nil {

@@ -220,6 +220,13 @@ func TestStoppedWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer syscall.Kill(stopped, syscall.SIGCONT)
+	eventually(t, func() error {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", stopped))
+		if err != nil || !strings.Contains(string(b), ") T ") {
+			return fmt.Errorf("not stopped yet: %s, %v", b, err)
+		}
+		return nil
+	})
 	begin := time.Now()
 	for range 20 {
 		if other := pidOf(t, server); other == stopped {
