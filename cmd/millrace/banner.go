@@ -30,7 +30,7 @@ func banner(out io.Writer, f *found, s *server.Status) error {
 	failing := ""
 	for _, a := range s.Apps {
 		if a.Failure != "" {
-			failing += fmt.Sprintf("not ready: app %s cannot be imported (traceback above); retrying\n", a.Name)
+			failing += fmt.Sprintf("not ready: app %s cannot serve (the log above says why); retrying\n", a.Name)
 		}
 	}
 	if failing == "" {

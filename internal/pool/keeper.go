@@ -101,6 +101,13 @@ func (p *Pool) retire(h *host) {
 	if !h.ready {
 		_ = h.cmd.Process.Kill() // it is importing, and would not hear
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, ch := range p.channels {
+		if ch.host == h && ch.state == channelStarting {
+			ch.kill("its generation is given up")
+		}
+	}
 }
 
 // nextFailed handles a generation that cannot serve. The current one, if
