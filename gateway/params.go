@@ -57,8 +57,10 @@ func AppendHTTP(params []Param, r *http.Request, target Target) ([]Param, error)
 		Param{"REMOTE_ADDR", remoteHost},
 		Param{"REMOTE_PORT", remotePort},
 		Param{"REQUEST_SCHEME", scheme},
-		Param{"HTTP_HOST", r.Host},
 	)
+	if r.Host != "" { // HTTP/1.0 may come without
+		params = append(params, Param{"HTTP_HOST", r.Host})
+	}
 	if r.TLS != nil {
 		params = append(params, Param{"HTTPS", "on"})
 	}

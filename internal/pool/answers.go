@@ -239,6 +239,7 @@ func (r *reader) beginStreamLocked(c *call, a answer, head []byte) {
 	p.takeBackLocked(ch)
 	p.dispatchLocked()
 	if c.abandoned {
+		atomic.StoreUint64(&ch.words.cancelled, c.seq)
 		return
 	}
 	c.state = callAnswered
@@ -327,40 +328,33 @@ func (r *reader) file(c *call, body []byte) error {
 		f.Close()
 		return fmt.Errorf("%w: a file's answer with a descriptor of another kind", errFrame)
 	}
-	c.file = f
+	c.file = reopen(f)
 	return nil
+}
+
+// reopen returns a file with an offset of its own for f, whose offset is the
+// app's too, and closes f. Where the system cannot do that, it returns f.
+func reopen(f *os.File) *os.File {
+	own, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	if err != nil {
+		return f
+	}
+	f.Close()
+	return own
 }
 
 // reply gives the worker the parts of the request that its packet did not
 // hold. Only this goroutine writes to the stream, and the worker is reading.
 func (r *reader) reply(c *call) error {
-	if len(c.frame) == 0 {
-		return errTimeout // a stand-in: the request's handler has left with it
+	b, file, err := r.replyTo(c)
+	if err != nil {
+		return err
 	}
-	var body []byte
 	var fds []int
-	flags := binary.LittleEndian.Uint32(c.frame[12:])
-	switch {
-	case flags&bodyByFile != 0:
-		f := c.body.File()
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return err
-		}
-		conn, err := f.SyscallConn()
-		if err != nil {
-			return err
-		}
-		if err := conn.Control(func(fd uintptr) { fds = []int{int(fd)} }); err != nil {
-			return err
-		}
-	case flags&bodyByStream != 0:
-		body = c.bodyBytes()
+	if file >= 0 {
+		defer closeFD(file)
+		fds = []int{file}
 	}
-	b := make([]byte, 0, askHead+len(c.rest)+len(body))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(c.rest)))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(body)))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(fds)))
-	b = append(append(b, c.rest...), body...)
 	for len(b) > 0 {
 		var n int
 		var sendErr error
@@ -374,6 +368,48 @@ func (r *reader) reply(c *call) error {
 		b, fds = b[n:], nil
 	}
 	return nil
+}
+
+// replyTo makes the reply, and a descriptor of the body's file (the caller's;
+// negative: none). It holds the lock: a time-out may give the call back to its
+// handler at any moment.
+func (r *reader) replyTo(c *call) (b []byte, file int, err error) {
+	p := r.ch.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(r.ch.held) == 0 || r.ch.held[0] != c || len(c.frame) == 0 {
+		return nil, -1, errTimeout // a stand-in has taken its place
+	}
+	var body []byte
+	file = -1
+	flags := binary.LittleEndian.Uint32(c.frame[12:])
+	switch {
+	case flags&bodyByFile != 0:
+		f := c.body.File()
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return nil, -1, err
+		}
+		conn, err := f.SyscallConn()
+		if err != nil {
+			return nil, -1, err
+		}
+		var dupErr error
+		err = conn.Control(func(fd uintptr) { file, dupErr = duplicate(int(fd)) })
+		if err = errors.Join(err, dupErr); err != nil {
+			return nil, -1, err
+		}
+	case flags&bodyByStream != 0:
+		body = c.bodyBytes()
+	}
+	b = make([]byte, 0, askHead+len(c.rest)+len(body))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(c.rest)))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(body)))
+	descriptors := uint32(0)
+	if file >= 0 {
+		descriptors = 1
+	}
+	b = binary.LittleEndian.AppendUint32(b, descriptors)
+	return append(append(b, c.rest...), body...), file, nil
 }
 
 // readyLocked makes a new channel one that can be lent.

@@ -74,7 +74,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	<-c.done
 	switch {
 	case c.abandoned:
-		return // the channel still has it, and gives it back
+		// The channel still has it, and gives it back. A client that has only
+		// closed its half must not take an empty response for an answer.
+		panic(http.ErrAbortHandler)
 	case c.err != nil:
 		err := c.err
 		c.release()
@@ -156,7 +158,8 @@ func (c *call) encode(r *http.Request, target gateway.Target) error {
 // refuse answers a request that no worker answers.
 func (p *Pool) refuse(w http.ResponseWriter, r *http.Request, cfg *Config, err error, arrived time.Time) {
 	switch {
-	case errors.Is(err, errClientLeft): // nobody reads it
+	case errors.Is(err, errClientLeft):
+		panic(http.ErrAbortHandler) // as for one that runs
 	case err == nil: // the queue is full
 		w.Header().Set("Retry-After", "1")
 		plainError(w, http.StatusServiceUnavailable, "")
@@ -190,6 +193,9 @@ func loopback(remote string) bool {
 // some, follows.
 func plainError(w http.ResponseWriter, status int, detail string) {
 	h := w.Header()
+	if status == http.StatusBadRequest {
+		h.Set("Connection", "close")
+	}
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)

@@ -41,6 +41,7 @@ type keeper struct {
 	measured    time.Duration // when demand was
 	busyTime    time.Duration // stats.busyTime then
 	stopped     time.Time     // when a surplus worker was
+	traceback   string        // the last that was logged
 }
 
 // keep runs until ctx is done and everything has stopped.
@@ -117,12 +118,7 @@ func (p *Pool) nextFailed(err error) {
 	reply := k.nextReply
 	k.nextReply = nil
 	p.abandonNext(nil)
-	var imp *ImportError
-	if errors.As(err, &imp) {
-		for line := range strings.Lines(imp.Traceback) {
-			p.log.Error(strings.TrimRight(line, "\n"), "app", p.name)
-		}
-	}
+	p.logTraceback(err)
 	if reply != nil {
 		reply <- err
 	}
@@ -143,6 +139,23 @@ func (p *Pool) nextFailed(err error) {
 	p.failure = err.Error()
 	for c := p.queue.popFront(); c != nil; c = p.queue.popFront() {
 		c.fail(errFailing)
+	}
+}
+
+// logTraceback logs the traceback of a failed import; one that is the same as
+// the last is not repeated.
+func (p *Pool) logTraceback(err error) {
+	var imp *ImportError
+	if !errors.As(err, &imp) {
+		return
+	}
+	if imp.Traceback == p.keeper.traceback {
+		p.log.Error("the same traceback as before", "app", p.name)
+		return
+	}
+	p.keeper.traceback = imp.Traceback
+	for line := range strings.Lines(imp.Traceback) {
+		p.log.Error(strings.TrimRight(line, "\n"), "app", p.name)
 	}
 }
 
@@ -175,6 +188,8 @@ func (p *Pool) hostEvent(e hostEvent) {
 	case "broken":
 		if h == k.next && !h.served {
 			p.nextFailed(e.failed)
+		} else {
+			p.logTraceback(e.failed)
 		}
 	case "exited":
 		switch {
@@ -285,7 +300,7 @@ func (p *Pool) promote(h *host) {
 	if k.current != nil {
 		k.old = append(k.old, k.current)
 	}
-	k.current, k.next = h, nil
+	k.current, k.next, k.traceback = h, nil, ""
 	k.retry.Reset()
 	p.config.Store(&h.cfg)
 	p.mu.Lock()

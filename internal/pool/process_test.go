@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -583,6 +584,53 @@ func TestClientLeavesStream(t *testing.T) {
 		return nil
 	})
 	pidOf(t, server)
+}
+
+// TestHalfClosedClient: a client that has closed its half gets no answer at
+// all, since it is taken for gone; never an empty one that looks like success.
+func TestHalfClosedClient(t *testing.T) {
+	_, server := startPool(t, testConfig(t, "misbehaving:application"))
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET /sleep?0.5 HTTP/1.1\r\nHost: x\r\n\r\n")
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := io.ReadAll(conn); len(b) > 0 {
+		t.Errorf("got %q", b)
+	}
+}
+
+// TestSIGTERMToAll: what a supervisor sends to every process of the service
+// is the master's to act on.
+func TestSIGTERMToAll(t *testing.T) {
+	p, server := startPool(t, testConfig(t, "misbehaving:application"))
+	worker := pidOf(t, server)
+	answer := make(chan int, 1)
+	go func() {
+		code, _ := get(t, server.URL+"/sleep?0.3")
+		answer <- code
+	}()
+	eventually(t, func() error {
+		if p.Status().Active != 1 {
+			return errors.New("the worker is not busy")
+		}
+		return nil
+	})
+	for _, pid := range []int{worker, parent(t, worker)} {
+		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code := <-answer; code != 200 {
+		t.Errorf("the request that ran: %d", code)
+	}
+	if after := pidOf(t, server); after != worker {
+		t.Errorf("worker %d was replaced by %d", worker, after)
+	}
 }
 
 // TestScaling: slow requests bring workers, up to max_children, and idle ones

@@ -173,7 +173,10 @@ func (p *Pool) respondFile(w http.ResponseWriter, c *call, res responseHead) {
 		return
 	}
 	w.WriteHeader(res.status)
-	_, _ = io.Copy(w, io.LimitReader(c.file, size)) // an error here is a client that left, or a file that shrank: net/http closes the connection
+	n, err := io.Copy(w, io.LimitReader(c.file, size)) // an error is a client that left
+	if err == nil && n < size {
+		p.logLength("the app's file has shrunk; the connection is closed", c, size, n)
+	}
 }
 
 // respondPipe writes a body as it comes.

@@ -204,7 +204,7 @@ func testRules(t *testing.T, server *httptest.Server, log *logBuffer, validated 
 		{path: "raises", code: 500, want: "Internal Server Error\n", log: "RuntimeError: as asked"},
 		{path: "raises_exit", code: 500, want: "Internal Server Error\n", log: "SystemExit: 3"},
 		// 2: signals.
-		{path: "process", code: 200, want: "([True, True, True, True], True, True, True, b'')"},
+		{path: "process", code: 200, want: "([True, True, True], True, True, True, b'')"},
 	}
 	for _, r := range rules {
 		if validated && r.broken {

@@ -175,7 +175,7 @@ class Child:
         self.app = host.app
         requests, answers, out, self.lifeline = fds
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         os.setpgid(0, 0)  # a Ctrl-C in the terminal is the master's to handle
@@ -315,6 +315,10 @@ def prepare() -> Tuple[Control, mmap.mmap, Message]:
 def main() -> None:
     """Entry: python -c BOOTSTRAP NAME."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the terminal is the master's to handle
+    # So is a SIGTERM that a supervisor sends to every process of the service:
+    # what runs must end first.  A handler, since what is ignored would stay so
+    # in the programs that the app starts.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
     control, page, settings = prepare()
     os.chdir(settings["dir"])
     sys.path.insert(0, settings["dir"])

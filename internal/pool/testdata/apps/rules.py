@@ -300,9 +300,7 @@ def errors(environ, start_response):
 def process(environ, start_response):
     import signal
 
-    handlers = [
-        signal.getsignal(n) == signal.SIG_DFL for n in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP)
-    ]
+    handlers = [signal.getsignal(n) == signal.SIG_DFL for n in (signal.SIGINT, signal.SIGCHLD, signal.SIGHUP)]
     state = (
         handlers,
         signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN,
