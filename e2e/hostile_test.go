@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -156,12 +155,7 @@ func TestFullDisk(t *testing.T) {
 	spool := t.TempDir()
 	want, why := http.StatusServiceUnavailable, "spool_max is reached"
 	config := fmt.Sprintf("spool = %q\nspool_max = \"1MiB\"\n", spool)
-	if os.Geteuid() == 0 && syscall.Mount("none", spool, "tmpfs", 0, "size=1m") == nil {
-		t.Cleanup(func() {
-			if err := syscall.Unmount(spool, 0); err != nil {
-				t.Error(err)
-			}
-		})
+	if smallDisk(t, spool) {
 		want, why = http.StatusInsufficientStorage, "cannot spool a request's body"
 		config = fmt.Sprintf("spool = %q\n", spool)
 	}

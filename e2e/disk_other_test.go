@@ -1,0 +1,8 @@
+//go:build !linux
+
+package e2e
+
+import "testing"
+
+// smallDisk is for Linux.
+func smallDisk(*testing.T, string) bool { return false }
