@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -164,91 +162,6 @@ func TestRequestTimeout(t *testing.T) {
 	if string(b) != "first " || err == nil {
 		t.Errorf("a stream that stops: %q, %v; want a cut after the first chunk", b, err)
 	}
-}
-
-// TestTakeBack: requests behind a slow one run elsewhere, or as soon as
-// somebody is free, and a slow close() holds nobody.
-func TestTakeBack(t *testing.T) {
-	cfg := testConfig(t, "misbehaving:application")
-	cfg.fixed(2)
-	p, server := startPool(t, cfg)
-	p.waitServing(t, 2)
-	for _, slow := range []string{"/sleep?1.5", "/slow_close?1.5", "/slow_stream?1.5"} {
-		p.mu.Lock()
-		p.stats.meanService = 10 * time.Microsecond // the deepest queues
-		p.mu.Unlock()
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			get(t, server.URL+slow)
-		}()
-		eventually(t, func() error {
-			s := p.Status()
-			if s.Active == 1 && s.Idle == 1 {
-				return nil
-			}
-			return fmt.Errorf("not one busy worker: %+v", s)
-		})
-		start := time.Now()
-		var wg sync.WaitGroup
-		for range 32 {
-			wg.Go(func() { get(t, server.URL+"/pid") })
-		}
-		wg.Wait()
-		if took := time.Since(start); took > 750*time.Millisecond {
-			t.Errorf("32 short requests beside %s took %s", slow, took)
-		}
-		<-done
-		eventually(t, func() error {
-			if s := p.Status(); s.Idle != 2 {
-				return fmt.Errorf("not idle again: %+v", s)
-			}
-			return nil
-		})
-	}
-}
-
-// TestStoppedWorker: a request lent to a worker that does not run is given to
-// another, and the worker is lent again once it runs.
-func TestStoppedWorker(t *testing.T) {
-	cfg := testConfig(t, "misbehaving:application")
-	cfg.fixed(2)
-	logged(&cfg)
-	p, server := startPool(t, cfg)
-	p.waitServing(t, 2)
-	stopped := pidOf(t, server) // used last, so the next request is its own
-	if err := syscall.Kill(stopped, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	defer syscall.Kill(stopped, syscall.SIGCONT)
-	eventually(t, func() error {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", stopped))
-		if err != nil || !strings.Contains(string(b), ") T ") {
-			return fmt.Errorf("not stopped yet: %s, %v", b, err)
-		}
-		return nil
-	})
-	begin := time.Now()
-	for range 20 {
-		if other := pidOf(t, server); other == stopped {
-			t.Fatal("a stopped process answers")
-		}
-	}
-	if took := time.Since(begin); took > 2*time.Second {
-		t.Errorf("20 requests beside a stopped worker took %s", took)
-	}
-	if s := p.Status(); s.TakenBack == 0 {
-		t.Error("nothing was taken back: the stopped worker was not asked")
-	}
-	if err := syscall.Kill(stopped, syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, func() error {
-		if s := p.Status(); s.Idle != 2 {
-			return fmt.Errorf("not idle again: %+v", s)
-		}
-		return nil
-	})
 }
 
 // TestKillUnderLoad: what a killed worker had not started is answered all the
@@ -484,124 +397,6 @@ func parent(t testing.TB, pid int) int {
 		t.Fatal(err)
 	}
 	return ppid
-}
-
-// TestQueueFull: what is beyond the queue is refused at once, and the refusal
-// is counted with its time.
-func TestQueueFull(t *testing.T) {
-	cfg := testConfig(t, "misbehaving:application")
-	cfg.Queue = 4
-	p, server := startPool(t, cfg)
-	<-p.Ready()
-	load := startLoad(t, server, "/sleep?0.2", 5)
-	eventually(t, func() error {
-		if s := p.Status(); s.QueueLen != 4 {
-			return fmt.Errorf("queue %d, want 4", s.QueueLen)
-		}
-		return nil
-	})
-	resp, err := http.Get(server.URL + "/pid")
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
-		t.Errorf("beyond the queue: %d, Retry-After %q", resp.StatusCode, resp.Header.Get("Retry-After"))
-	}
-	load.stop()
-	if s := p.Status(); s.Refused.Count < 1 || s.Refused.P50 <= 0 {
-		t.Errorf("refused: %+v", s.Refused)
-	}
-}
-
-// TestClientLeavesQueue: a request whose client is gone is never run.
-func TestClientLeavesQueue(t *testing.T) {
-	cfg := testConfig(t, "misbehaving:application")
-	p, server := startPool(t, cfg)
-	<-p.Ready()
-	load := startLoad(t, server, "/sleep?0.3", 1)
-	defer load.stop()
-	eventually(t, func() error {
-		if p.Status().Active != 1 {
-			return errors.New("the worker is not busy")
-		}
-		return nil
-	})
-	ctx, cancel := context.WithCancel(context.Background())
-	req, err := http.NewRequestWithContext(ctx, "GET", server.URL+"/pid", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if resp, err := http.DefaultClient.Do(req); err == nil {
-			resp.Body.Close()
-		}
-	}()
-	eventually(t, func() error {
-		if p.Status().QueueLen == 0 {
-			return errors.New("nothing is queued")
-		}
-		return nil
-	})
-	cancel()
-	<-done
-	eventually(t, func() error {
-		if n := p.Status().QueueLen; n != 0 {
-			return fmt.Errorf("%d requests are queued, want 0", n)
-		}
-		return nil
-	})
-}
-
-// TestClientLeavesStream: a stream that is silent ends at its next chunk when
-// its client has left, and nobody waits for it longer than that.
-func TestClientLeavesStream(t *testing.T) {
-	cfg := testConfig(t, "misbehaving:application")
-	p, server := startPool(t, cfg)
-	ctx, cancel := context.WithCancel(context.Background())
-	req, err := http.NewRequestWithContext(ctx, "GET", server.URL+"/slow_stream?0.5", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(resp.Body, make([]byte, 6)); err != nil {
-		t.Fatal(err)
-	}
-	cancel()
-	resp.Body.Close()
-	eventually(t, func() error {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		ch := p.channels[0]
-		if c := atomic.LoadUint64(&ch.words.cancelled); c != ch.seq || c == 0 {
-			return fmt.Errorf("the worker is not told: cancelled %d, runs %d", c, ch.seq)
-		}
-		return nil
-	})
-	pidOf(t, server)
-}
-
-// TestHalfClosedClient: a client that has closed its half gets no answer at
-// all, since it is taken for gone; never an empty one that looks like success.
-func TestHalfClosedClient(t *testing.T) {
-	_, server := startPool(t, testConfig(t, "misbehaving:application"))
-	conn, err := net.Dial("tcp", server.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fmt.Fprint(conn, "GET /sleep?0.5 HTTP/1.1\r\nHost: x\r\n\r\n")
-	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
-		t.Fatal(err)
-	}
-	if b, _ := io.ReadAll(conn); len(b) > 0 {
-		t.Errorf("got %q", b)
-	}
 }
 
 // TestSIGTERMToAll: what a supervisor sends to every process of the service
