@@ -195,6 +195,7 @@ func TestRecycling(t *testing.T) {
 	cfg := testConfig(t, "misbehaving:application")
 	cfg.fixed(2)
 	cfg.MaxRequests = 50
+	cfg.StopTimeout = time.Minute // what drains must not need it
 	logged(&cfg)
 	p, server := startPool(t, cfg)
 	load := startLoad(t, server, "/pid", 16)
@@ -207,6 +208,12 @@ func TestRecycling(t *testing.T) {
 	if codes := load.stop(); len(codes) != 1 || codes[200] == 0 {
 		t.Errorf("answers by status: %v, want 200 alone", codes)
 	}
+	eventually(t, func() error {
+		if s := p.Status(); len(s.Workers) != 2 || s.Idle != 2 {
+			return fmt.Errorf("not at rest: %+v", s)
+		}
+		return nil
+	})
 }
 
 func TestReloadUnderLoad(t *testing.T) {
