@@ -60,15 +60,20 @@ func (ch *channel) read() {
 		c.releaseStream()
 	}
 	p := ch.pool
+	p.mu.Lock()
+	ch.ended = true
+	p.takeBackLocked(ch)
+	p.dispatchLocked()
+	p.unlock()
 	// The stream's end is a hint, and the host's report, a millisecond later,
 	// the truth: how the worker died, and that it runs nothing any more. None
 	// comes when the worker lives on with its descriptors closed, or its host
 	// is gone.
-	patience := time.NewTimer(reportPatience)
-	defer patience.Stop()
+	late := time.NewTimer(reportPatience)
+	defer late.Stop()
 	select {
 	case <-ch.reported:
-	case <-patience.C:
+	case <-late.C:
 	}
 	p.mu.Lock()
 	if ch.state == channelStarting {

@@ -74,6 +74,7 @@ type channel struct {
 	lingering bool          // nothing held, but close() of the last one has not returned
 	retiring  bool          // a replacement is on its way
 	timedOut  bool
+	ended     bool // the answers did: nothing more is lent
 	served    uint64
 	limit     uint64 // served at which it is recycled; 0: never
 	buried    bool
@@ -89,7 +90,7 @@ func (ch *channel) idleLocked() bool {
 
 // lendableLocked reports whether the channel takes requests at all.
 func (ch *channel) lendableLocked() bool {
-	return ch.state == channelServing && !ch.streaming && !ch.lingering && !ch.timedOut
+	return ch.state == channelServing && !ch.streaming && !ch.lingering && !ch.timedOut && !ch.ended
 }
 
 // closing reports whether the worker is still busy with what is answered: its
