@@ -51,12 +51,7 @@ func TestTakeBack(t *testing.T) {
 			t.Errorf("32 short requests beside %s took %s", slow, took)
 		}
 		<-done
-		eventually(t, func() error {
-			if s := p.Status(); s.Idle != 2 {
-				return fmt.Errorf("not idle again: %+v", s)
-			}
-			return nil
-		})
+		p.waitAtRest(t, 2)
 	}
 }
 
@@ -95,12 +90,7 @@ func TestStoppedWorker(t *testing.T) {
 	if err := syscall.Kill(stopped, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() error {
-		if s := p.Status(); s.Idle != 2 {
-			return fmt.Errorf("not idle again: %+v", s)
-		}
-		return nil
-	})
+	p.waitAtRest(t, 2)
 }
 
 // TestQueueFull: what is beyond the queue is refused at once, and the refusal

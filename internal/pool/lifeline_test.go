@@ -152,23 +152,14 @@ func TestNoLeaks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	settle := func() {
-		t.Helper()
-		eventually(t, func() error {
-			if s := p.Status(); s.Idle != 2 || len(s.Workers) != 2 {
-				return fmt.Errorf("not at rest: %+v", s)
-			}
-			return nil
-		})
-	}
 	churn()
-	settle()
+	p.waitAtRest(t, 2)
 	client.CloseIdleConnections()
 	descriptors, goroutines := openDescriptors(t), runtime.NumGoroutine()
 	for range 10 {
 		churn()
 	}
-	settle()
+	p.waitAtRest(t, 2)
 	client.CloseIdleConnections()
 	eventually(t, func() error {
 		if now := openDescriptors(t); len(now) > len(descriptors) {

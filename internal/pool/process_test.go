@@ -69,6 +69,17 @@ func (p *Pool) waitServing(t testing.TB, n int) {
 	})
 }
 
+// waitAtRest waits until there are n workers, and all of them idle.
+func (p *Pool) waitAtRest(t testing.TB, n int) {
+	t.Helper()
+	eventually(t, func() error {
+		if s := p.Status(); len(s.Workers) != n || s.Idle != n {
+			return fmt.Errorf("not %d workers at rest: %+v", n, s)
+		}
+		return nil
+	})
+}
+
 func TestMisbehavingApps(t *testing.T) {
 	cfg := testConfig(t, "misbehaving:application")
 	cfg.fixed(2)
@@ -208,12 +219,7 @@ func TestRecycling(t *testing.T) {
 	if codes := load.stop(); len(codes) != 1 || codes[200] == 0 {
 		t.Errorf("answers by status: %v, want 200 alone", codes)
 	}
-	eventually(t, func() error {
-		if s := p.Status(); len(s.Workers) != 2 || s.Idle != 2 {
-			return fmt.Errorf("not at rest: %+v", s)
-		}
-		return nil
-	})
+	p.waitAtRest(t, 2)
 }
 
 func TestReloadUnderLoad(t *testing.T) {
