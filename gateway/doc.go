@@ -1,13 +1,31 @@
 // Package gateway holds the CGI/1.1 request and response (RFC 3875), which
-// every gateway protocol carries in its own encoding.
+// every gateway protocol carries in its own encoding: FastCGI (package fcgi),
+// SCGI (scgi), uwsgi (uwsgi), AJP (ajp) and CGI itself (cgi).
 //
-// A request is an ordered list of parameters. AppendHTTP makes it from an
+// # Towards a back end
+//
+// FromHTTP makes a Request, an ordered list of parameters and a body, from an
 // HTTP request, after routing has decided which part of the path is the
-// script's name and which part is its own to interpret. The rules that keep a
-// client from forging a parameter are here, in one place: see AppendHTTP.
+// script's name and which part is its own to interpret (Split). The client of
+// each protocol is a RoundTripper: it sends the Request and returns a Response
+// whose head ParseHead has checked. Handler puts it together for a server,
+// Transport for an http.Client:
 //
-// A response head that an app gives is checked by AppHeader before any of it
-// reaches a client.
+//	http.Handle("/", &gateway.Handler{RoundTripper: &fcgi.Client{Address: "127.0.0.1:9000"}})
 //
-// The package imports the standard library alone and starts no goroutine.
+// # Towards a front server
+//
+// The server of each protocol reads parameters, makes an http.Request of them
+// with ToHTTP, and gives it to any http.Handler with a ResponseWriter that
+// writes the protocol (a Stream). What cannot be said in an http.Request is in
+// its Front: see FrontOf. Conns is the accept loop and the shutdown that they
+// share.
+//
+// # What is safe where
+//
+// The rules that keep a client from forging a parameter are in AppendHTTP and
+// ToHTTP, those that keep a back end from forging a response in ParseHead and
+// AppHeader, and nowhere else.
+//
+// The package imports the standard library alone.
 package gateway

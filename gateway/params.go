@@ -9,10 +9,6 @@ import (
 	"strings"
 )
 
-// Param is one parameter of a request: a meta-variable of RFC 3875, section
-// 4.1, or a protocol-specific one.
-type Param struct{ Name, Value string }
-
 // Target is what is known of a request only after routing.
 type Target struct {
 	ScriptName    string // SCRIPT_NAME, decoded: "" or "/prefix"
@@ -38,7 +34,29 @@ var ErrDuplicateContentType = errors.New("gateway: duplicate Content-Type")
 //
 // Values of a repeated header are joined with ", ", those of Cookie with "; "
 // (RFC 9110, section 5.3; RFC 6265, section 5.4).
+//
+// For a request that came over a gateway protocol (FrontOf), what its front
+// server said goes before what can be derived here, REMOTE_USER and whatever
+// else it sent included; only headers, the script's name, the path and the
+// length are r's and target's.
 func AppendHTTP(params []Param, r *http.Request, target Target) ([]Param, error) {
+	if front := FrontOf(r.Context()); front != nil {
+		params = append(params,
+			Param{"SCRIPT_NAME", target.ScriptName},
+			Param{"PATH_INFO", target.PathInfo},
+		)
+		params = front.appendOwn(params)
+	} else {
+		params = appendOwn(params, r, target)
+	}
+	if target.ContentLength >= 0 {
+		params = append(params, Param{"CONTENT_LENGTH", strconv.FormatInt(target.ContentLength, 10)})
+	}
+	return appendHeaders(params, r)
+}
+
+// appendOwn appends what the server itself knows of a request.
+func appendOwn(params []Param, r *http.Request, target Target) []Param {
 	host, port := serverName(r)
 	remoteHost, remotePort := splitAddress(r.RemoteAddr)
 	scheme := "http"
@@ -58,14 +76,16 @@ func AppendHTTP(params []Param, r *http.Request, target Target) ([]Param, error)
 		Param{"REMOTE_PORT", remotePort},
 		Param{"REQUEST_SCHEME", scheme},
 	)
-	if r.Host != "" { // HTTP/1.0 may come without
-		params = append(params, Param{"HTTP_HOST", r.Host})
-	}
 	if r.TLS != nil {
 		params = append(params, Param{"HTTPS", "on"})
 	}
-	if target.ContentLength >= 0 {
-		params = append(params, Param{"CONTENT_LENGTH", strconv.FormatInt(target.ContentLength, 10)})
+	return params
+}
+
+// appendHeaders appends the parameters that are headers.
+func appendHeaders(params []Param, r *http.Request) ([]Param, error) {
+	if r.Host != "" { // HTTP/1.0 may come without
+		params = append(params, Param{"HTTP_HOST", r.Host})
 	}
 	for name, values := range r.Header {
 		if len(values) == 0 {
@@ -206,4 +226,22 @@ func splitAddress(address string) (host, port string) {
 		return "", ""
 	}
 	return address, ""
+}
+
+// FromHTTP makes the request of r for a back end. Its Body is r's, and its
+// ContentLength target's; a body whose length r does not tell must have been
+// collected before (Handler does it).
+func FromHTTP(r *http.Request, target Target) (*Request, error) {
+	params, err := AppendHTTP(make([]Param, 0, 24+len(r.Header)), r, target)
+	if err != nil {
+		return nil, err
+	}
+	req := &Request{Params: params, ContentLength: max(target.ContentLength, 0)}
+	if target.ContentLength > 0 {
+		req.Body = r.Body
+	}
+	if front := FrontOf(r.Context()); front != nil {
+		req.Role, req.Data, req.DataLength = front.Role, front.Data, front.DataLength
+	}
+	return req, nil
 }
