@@ -48,6 +48,8 @@ type Config struct {
 	Sites  []Site          // [[site]]
 	Apps   map[string]*App // [app.NAME]
 
+	Upstreams map[string]*Upstream // [upstream.NAME]
+
 	Warnings []*Error // what can be served but is hardly meant; set by Complete
 
 	src source // what was given, and where
@@ -90,6 +92,8 @@ type Route struct {
 	Mount  string // mount: this prefix becomes SCRIPT_NAME; default none
 	Files  *Files // files = {...}
 	App    string // app = "NAME" of [app.NAME]
+
+	Upstream string // upstream = "NAME" of [upstream.NAME]
 }
 
 // Files is a tree of files.
@@ -110,7 +114,8 @@ type App struct {
 	Venv      string            // venv: virtual environment whose python runs the app; empty: found, see serve
 	Python    string            // python: the interpreter itself; empty: from Venv, else found
 	Env       map[string]string // env: added to the app's environment
-	Method    string            // method: "prefork" (default)
+	Method    string            // method: "prefork" (default): each worker a process; "threaded": each a thread
+	Threads   int               // threads: of one process when threaded; default: max_children, so that there is one process
 	Preload   bool              // preload: import once and fork (default true), or import in each worker
 	AfterFork string            // after_fork: "module:callable" called in each new worker
 
@@ -123,5 +128,30 @@ type App struct {
 	RequestTimeout time.Duration // request_timeout: from its start in the worker; then kill and 504; default 60s; 0: none
 	StartupTimeout time.Duration // startup_timeout: the import of the app; default 60s
 	StopTimeout    time.Duration // stop_timeout: running requests on reload and stop; default 30s
+	MaxBody        Size          // max_body: then 413; default 1GiB
+
+	Listen []AppListen // [[app.NAME.listen]]: for other front servers
+}
+
+// AppListen is an address at which an app answers other front servers.
+type AppListen struct {
+	Protocol string   // protocol: "fastcgi", "scgi", "uwsgi", "ajp" or "http"; required
+	Address  string   // address: "127.0.0.1:9000", "unix:/run/x.sock", or "fd:0" for an inherited socket; required
+	Mode     string   // mode: of a Unix socket, octal; default "0666"
+	Mount    string   // mount: this prefix of the path becomes SCRIPT_NAME; default: as the front server says
+	Secret   string   // secret: that an AJP front server must give; without one AJP listens on loopback alone
+	Allow    []string // allow: addresses that may connect, over TCP; empty: all. "192.0.2.1", "192.0.2.0/24"
+}
+
+// Upstream is a group of back ends that we did not start.
+type Upstream struct {
+	Protocol string            // protocol: "fastcgi", "scgi", "uwsgi", "ajp" or "http"; required
+	Servers  []string          // servers: "10.0.0.1:9000", "unix:/run/x.sock"; required
+	Params   map[string]string // params: added to each request's parameters, over what the request brought; not for http
+	Secret   string            // secret: for an AJP back end
+	MaxConns int               // max_conns: connections to each server at most; default 0: as many as needed, or as a FastCGI back end allows
+
+	ConnectTimeout time.Duration // connect_timeout; default 10s
+	Timeout        time.Duration // timeout: without a byte from the back end; default 60s
 	MaxBody        Size          // max_body: then 413; default 1GiB
 }
