@@ -33,6 +33,10 @@ type Front struct {
 	// Data is the file that a Filter works on, of DataLength bytes.
 	Data       io.Reader
 	DataLength int64
+
+	// Stderr takes text for the front server's error log; nil where the
+	// protocol has no way to say it.
+	Stderr io.Writer
 }
 
 type frontKey struct{}
@@ -51,6 +55,11 @@ type Incoming struct {
 	Params   []Param // kept
 	Body     io.Reader
 	Data     io.Reader // of a Filter
+	Stderr   io.Writer // see Front
+
+	// Streamed says that the protocol itself tells where Body ends: without a
+	// CONTENT_LENGTH its length is unknown. Otherwise it is empty then.
+	Streamed bool
 
 	Conn net.Conn // for the addresses that no parameter tells; may be nil
 
@@ -70,7 +79,7 @@ type Incoming struct {
 // is answered with 400: no method, a path with control characters, a length
 // that is no number, two lengths or content types that differ.
 func ToHTTP(ctx context.Context, in Incoming) (*http.Request, error) {
-	front := &Front{Protocol: in.Protocol, Role: in.Role, Params: in.Params, Data: in.Data}
+	front := &Front{Protocol: in.Protocol, Role: in.Role, Params: in.Params, Data: in.Data, Stderr: in.Stderr}
 	m, err := readMeta(in.Params)
 	if err != nil {
 		return nil, err
@@ -106,8 +115,10 @@ func ToHTTP(ctx context.Context, in Incoming) (*http.Request, error) {
 			return nil, err
 		}
 		r.Header["Content-Length"] = []string{m.contentLength}
+	} else if in.Streamed {
+		r.ContentLength = -1
 	}
-	if in.Body != nil && r.ContentLength > 0 {
+	if in.Body != nil && r.ContentLength != 0 {
 		r.Body = io.NopCloser(in.Body)
 	}
 	if in.Role == Filter && m.dataLength != "" {
