@@ -72,21 +72,26 @@ func (ch *channel) read() {
 	late := time.NewTimer(reportPatience)
 	defer late.Stop()
 	select {
-	case <-ch.reported:
+	case <-ch.process.reported:
 	case <-late.C:
 	}
 	p.mu.Lock()
-	if ch.state == channelStarting {
-		ch.host.startFailures++
-		ch.host.lastFailure = p.now()
+	p.startFailedLocked(ch)
+	proc := ch.process
+	if proc.killed == "" && proc.died == "" && ch.state != channelDraining && err != nil && !errors.Is(err, io.EOF) {
+		p.log.Error("worker's channel failed; the worker is killed", "app", p.name, "pid", proc.pid.Load(), "error", err)
 	}
-	if ch.killed == "" && ch.state != channelDraining && ch.died == "" && err != nil && !errors.Is(err, io.EOF) {
-		p.log.Error("worker's channel failed; the worker is killed", "app", p.name, "pid", ch.pid.Load(), "error", err)
-	}
-	if ch.died == "" && (ch.state != channelDraining || len(ch.held) > 0) {
-		// It may be alive with its descriptors closed. A worker that was told
-		// to leave may take its time over its exit handlers.
-		ch.kill("its channel ended")
+	switch {
+	case proc.died != "":
+	case len(ch.held) == 0 && ch.state == channelDraining:
+		// A worker that was told to leave may take its time over its exit
+		// handlers.
+		ch.clean = true
+	case !ch.ready && proc.servesLocked():
+		proc.full = true // it has no room for one more thread
+		ch.clean = true
+	default:
+		p.giveUpLocked(ch, "its channel ended") // it may be alive with its descriptors closed
 	}
 	ch.state = channelDead
 	p.buryLocked(ch)
@@ -351,15 +356,16 @@ func reopen(f *os.File) *os.File {
 // reply gives the worker the parts of the request that its packet did not
 // hold. Only this goroutine writes to the stream, and the worker is reading.
 func (r *reader) reply(c *call) error {
-	b, file, err := r.replyTo(c)
+	b, files, err := r.replyTo(c)
+	defer func() {
+		for _, fd := range files {
+			closeFD(fd)
+		}
+	}()
 	if err != nil {
 		return err
 	}
-	var fds []int
-	if file >= 0 {
-		defer closeFD(file)
-		fds = []int{file}
-	}
+	fds := files
 	for len(b) > 0 {
 		var n int
 		var sendErr error
@@ -375,46 +381,57 @@ func (r *reader) reply(c *call) error {
 	return nil
 }
 
-// replyTo makes the reply, and a descriptor of the body's file (the caller's;
-// negative: none). It holds the lock: a time-out may give the call back to its
-// handler at any moment.
-func (r *reader) replyTo(c *call) (b []byte, file int, err error) {
+// replyTo makes the reply, and descriptors of the files that go with it (the
+// caller's, also with an error). It holds the lock: a time-out may give the
+// call back to its handler at any moment.
+func (r *reader) replyTo(c *call) (b []byte, files []int, err error) {
 	p := r.ch.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(r.ch.held) == 0 || r.ch.held[0] != c || len(c.frame) == 0 {
-		return nil, -1, errTimeout // a stand-in has taken its place
+		return nil, nil, errTimeout // a stand-in has taken its place
 	}
-	var body []byte
-	file = -1
 	flags := binary.LittleEndian.Uint32(c.frame[12:])
-	switch {
-	case flags&bodyByFile != 0:
-		f := c.body.File()
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return nil, -1, err
-		}
-		conn, err := f.SyscallConn()
-		if err != nil {
-			return nil, -1, err
-		}
-		var dupErr error
-		err = conn.Control(func(fd uintptr) { file, dupErr = duplicate(int(fd)) })
-		if err = errors.Join(err, dupErr); err != nil {
-			return nil, -1, err
-		}
-	case flags&bodyByStream != 0:
+	var body []byte
+	come := uint32(0)
+	if flags&bodyByStream != 0 {
 		body = c.bodyBytes()
+	}
+	if flags&bodyByFile != 0 {
+		come |= replyBody
+		if files, err = appendDescriptor(files, c.body.File()); err != nil {
+			return nil, files, err
+		}
+	}
+	if flags&dataByFile != 0 && c.data.File() != nil {
+		come |= replyData
+		if files, err = appendDescriptor(files, c.data.File()); err != nil {
+			return nil, files, err
+		}
 	}
 	b = make([]byte, 0, askHead+len(c.rest)+len(body))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(c.rest)))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(body)))
-	descriptors := uint32(0)
-	if file >= 0 {
-		descriptors = 1
+	b = binary.LittleEndian.AppendUint32(b, come)
+	return append(append(b, c.rest...), body...), files, nil
+}
+
+// appendDescriptor appends a duplicate of a file's descriptor, at the file's
+// start.
+func appendDescriptor(fds []int, f *os.File) ([]int, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return fds, err
 	}
-	b = binary.LittleEndian.AppendUint32(b, descriptors)
-	return append(append(b, c.rest...), body...), file, nil
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return fds, err
+	}
+	duplicated, dupErr := -1, error(nil)
+	err = conn.Control(func(fd uintptr) { duplicated, dupErr = duplicate(int(fd)) })
+	if err = errors.Join(err, dupErr); err != nil {
+		return fds, err
+	}
+	return append(fds, duplicated), nil
 }
 
 // readyLocked makes a new channel one that can be lent.
@@ -422,7 +439,7 @@ func (p *Pool) readyLocked(ch *channel) {
 	if ch.state != channelStarting {
 		return
 	}
-	ch.state = channelServing
+	ch.state, ch.ready = channelServing, true
 	ch.host.startFailures = 0
 	p.idleListLocked(ch)
 	p.dispatchLocked()

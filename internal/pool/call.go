@@ -40,6 +40,7 @@ type call struct {
 	frame  []byte // the packet, with room for its number in front
 	rest   []byte // the environ, when it does not fit a packet
 	body   *spool.Buffer
+	data   *spool.Buffer // of a filter; all of it in a file
 	method string
 	uri    string
 	client context.Context // the request's: done when the client has left
@@ -75,9 +76,7 @@ const keepBuffer = 64 * 1024
 // but for the handler of an abandoned call, which may be about to see that it
 // is: such a call is not used again.
 func (c *call) release() {
-	if c.body != nil {
-		c.body.Close()
-	}
+	c.closeInput()
 	if c.file != nil {
 		c.file.Close()
 	}
@@ -102,9 +101,14 @@ func (c *call) release() {
 // releaseStream gives back what a call whose response streamed has of the
 // request, once its channel is done with it. The handler may still be reading
 // the pipe, so the call is not used again.
-func (c *call) releaseStream() {
+func (c *call) releaseStream() { c.closeInput() }
+
+func (c *call) closeInput() {
 	if c.body != nil {
 		c.body.Close()
+	}
+	if c.data != nil {
+		c.data.Close()
 	}
 }
 

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -14,7 +15,7 @@ import (
 type channelState uint8
 
 const (
-	channelStarting channelState = iota // forked; has not said that it is ready
+	channelStarting channelState = iota // asked for; has not said that it is ready
 	channelServing
 	channelDraining // takes no more requests; ends when those it has are done
 	channelDead     // its answers ended
@@ -35,30 +36,28 @@ type slotWords struct {
 	_         [5]uint64
 }
 
-// channel is one serial executor of requests: here, a worker process.
+// channel is one serial executor of requests: a worker process, or one of the
+// threads of a worker process.
 //
 // Requests go out as packets; the answers come back on a stream that one
 // goroutine, read, owns. The other fields are guarded by Pool.mu unless they
 // say otherwise.
 type channel struct {
-	pool *Pool
-	host *host
-	id   uint64 // never used twice
-	slot int
+	pool    *Pool
+	host    *host
+	process *process
+	id      uint64 // never used twice
+	slot    int
 
-	packets  int      // our end of the packet pair
-	readEnd  int      // a duplicate of the worker's end, to take back from
-	answers  *os.File // our end of the stream; read's
-	raw      syscall.RawConn
-	lifeline int // closing it kills the worker; -1 once closed
-	words    *slotWords
+	packets int      // our end of the packet pair
+	readEnd int      // a duplicate of the worker's end, to take back from
+	answers *os.File // our end of the stream; read's
+	raw     syscall.RawConn
+	words   *slotWords
 
 	state     channelState
-	pid       atomic.Int64  // 0 until the host has told; not guarded
-	since     time.Duration // of the fork
-	died      string        // the host's report
-	reported  chan struct{} // closed with it
-	killed    string        // why we killed it
+	since     time.Duration // that it was asked for
+	ready     bool          // it has said so once
 	drainBy   time.Duration
 	held      []*call // lent, not answered, in the order of their packets; the first runs
 	unsent    []*call // the last of held: not written yet
@@ -72,11 +71,10 @@ type channel struct {
 	streaming bool          // held[0] has answered in part
 	full      bool          // the socket took no more
 	lingering bool          // nothing held, but close() of the last one has not returned
-	retiring  bool          // a replacement is on its way
-	timedOut  bool
-	ended     bool // the answers did: nothing more is lent
+	givenUp   bool          // its worker does not come back: giveUpLocked
+	ended     bool          // the answers did: nothing more is lent
 	served    uint64
-	limit     uint64 // served at which it is recycled; 0: never
+	clean     bool // ended, and its worker writes to its slot no more
 	buried    bool
 
 	progress atomic.Int64 // Pool.now of the last sign of a streaming response
@@ -90,7 +88,7 @@ func (ch *channel) idleLocked() bool {
 
 // lendableLocked reports whether the channel takes requests at all.
 func (ch *channel) lendableLocked() bool {
-	return ch.state == channelServing && !ch.streaming && !ch.lingering && !ch.timedOut && !ch.ended
+	return ch.state == channelServing && !ch.streaming && !ch.lingering && !ch.givenUp && !ch.ended
 }
 
 // closing reports whether the worker is still busy with what is answered: its
@@ -104,19 +102,6 @@ func (ch *channel) requestID(seq uint64) string {
 	return strconv.FormatUint(ch.id, 10) + "-" + strconv.FormatUint(seq, 10)
 }
 
-// kill ends the worker's process, whatever it is doing. The lifeline is the
-// kernel's own means; the host's is for a worker that has closed it.
-func (ch *channel) kill(why string) {
-	if ch.killed == "" {
-		ch.killed = why
-	}
-	if ch.lifeline >= 0 {
-		closeFD(ch.lifeline)
-		ch.lifeline = -1
-	}
-	ch.host.kill(ch.slot)
-}
-
 // drainLocked takes the channel out of dispatch; it ends when it holds
 // nothing any more.
 func (p *Pool) drainLocked(ch *channel) {
@@ -127,6 +112,7 @@ func (p *Pool) drainLocked(ch *channel) {
 	ch.drainBy = p.now() + ch.host.cfg.StopTimeout
 	p.takeBackLocked(ch)
 	p.drainedLocked(ch)
+	ch.process.shutLocked()
 	p.dispatchLocked()
 }
 
@@ -139,80 +125,76 @@ func (p *Pool) drainedLocked(ch *channel) {
 	}
 }
 
-// newChannel opens a channel in a free slot of the host and asks for a worker
-// on it.
+// newChannel opens a channel and asks for a worker on it: a thread of a
+// process that has room, else a process.
 func (h *host) newChannel() (*channel, error) {
-	slot, ok := h.takeSlot()
-	if !ok {
-		return nil, fmt.Errorf("no free slot for another worker of app %s", h.cfg.Name)
-	}
-	ch := &channel{pool: h.pool, host: h, id: h.pool.channelIDs.Add(1), slot: slot, packets: -1, readEnd: -1, lifeline: -1, reported: make(chan struct{})}
-	ch.words = (*slotWords)(unsafe.Pointer(&h.page.bytes[slot*slotSize]))
-	*ch.words = slotWords{}
-	if limit := h.cfg.MaxRequests; limit > 0 {
-		ch.limit = uint64(jitter(limit))
-	}
-	var theirs []int
+	p := h.pool
+	ch := &channel{pool: p, host: h, id: p.channelIDs.Add(1), packets: -1, readEnd: -1}
+	theirs, err := ch.openSockets()
 	defer func() {
 		for _, fd := range theirs {
 			closeFD(fd)
 		}
 	}()
-	fail := func(err error) (*channel, error) {
-		h.freeSlot(slot)
+	if err == nil {
+		p.mu.Lock()
+		proc := h.roomLocked()
+		if proc != nil {
+			err = proc.openLocked(ch, theirs)
+		}
+		p.mu.Unlock()
+		if proc == nil {
+			err = h.fork(ch, theirs)
+		}
+	}
+	if err != nil {
 		ch.closeFDs()
 		return nil, fmt.Errorf("cannot open a channel for a worker of app %s: %w", h.cfg.Name, err)
 	}
+	return ch, nil
+}
+
+// openSockets makes the two pairs of a channel and returns the worker's ends:
+// requests, answers.
+func (ch *channel) openSockets() (theirs []int, err error) {
 	ours, their, err := packetPair()
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
 	ch.packets, theirs = ours, append(theirs, their)
 	if ch.readEnd, err = duplicate(their); err != nil {
 		ch.readEnd = -1
-		return fail(err)
+		return theirs, err
 	}
 	if ours, their, err = streamPair(); err != nil {
-		return fail(err)
+		return theirs, err
 	}
 	theirs = append(theirs, their)
 	ch.answers = os.NewFile(uintptr(ours), "answers")
-	if ch.raw, err = ch.answers.SyscallConn(); err != nil {
-		return fail(err)
+	ch.raw, err = ch.answers.SyscallConn()
+	return theirs, err
+}
+
+// enterLocked puts a channel, with a slot of its own, among those of a process
+// and of the pool.
+func (h *host) enterLocked(ch *channel, proc *process) error {
+	if len(h.free) == 0 {
+		return errors.New("no free slot for another worker")
 	}
-	outRead, outWrite, err := outputPipe()
-	if err != nil {
-		return fail(err)
-	}
-	defer outWrite.Close()
-	lifeRead, lifeWrite, err := os.Pipe()
-	if err != nil {
-		outRead.Close()
-		return fail(err)
-	}
-	defer lifeRead.Close()
-	ch.lifeline, err = duplicate(int(lifeWrite.Fd()))
-	lifeWrite.Close()
-	if err != nil {
-		ch.lifeline = -1
-		outRead.Close()
-		return fail(err)
-	}
-	h.adopt(ch)
-	// Requests, answers, output, lifeline: the order that host.py takes them in.
-	err = h.send(map[string]any{"do": "fork", "slot": slot}, theirs[0], theirs[1], int(outWrite.Fd()), int(lifeRead.Fd()))
-	if err != nil {
-		outRead.Close()
-		h.disown(ch)
-		return fail(err)
-	}
-	h.pool.output.follow(outRead, ch)
-	return ch, nil
+	ch.slot = h.free[len(h.free)-1]
+	h.free = h.free[:len(h.free)-1]
+	ch.process = proc
+	ch.words = (*slotWords)(unsafe.Pointer(&h.page.bytes[ch.slot*slotSize]))
+	*ch.words = slotWords{}
+	ch.since = h.pool.now()
+	proc.channels = append(proc.channels, ch)
+	h.pool.channels = append(h.pool.channels, ch)
+	return nil
 }
 
 // closeFDs closes what the channel has open, but for what its goroutines own.
 func (ch *channel) closeFDs() {
-	for _, fd := range []*int{&ch.packets, &ch.readEnd, &ch.lifeline} {
+	for _, fd := range []*int{&ch.packets, &ch.readEnd} {
 		if *fd >= 0 {
 			closeFD(*fd)
 			*fd = -1
@@ -234,7 +216,7 @@ func (p *Pool) buryLocked(ch *channel) {
 	if n := len(ch.unsent); n > 0 {
 		p.unsentLocked(ch, ch.unsent[:n:n])
 	}
-	if len(ch.held) > 0 && ch.died != "" && ch.held[0].seq > atomic.LoadUint64(&ch.words.started) {
+	if len(ch.held) > 0 && ch.process.died != "" && ch.held[0].seq > atomic.LoadUint64(&ch.words.started) {
 		p.requeueLocked(ch.held[:1]) // read, but never started
 		ch.held = ch.held[:0]
 		p.runningLocked(p.now(), -1)
@@ -245,8 +227,8 @@ func (p *Pool) buryLocked(ch *channel) {
 			c.release()
 		case c.state == callLent: // else it streams, and read has broken it off
 			p.stats.lost++
-			p.log.Error("worker died while it ran a request", "app", p.name, "pid", ch.pid.Load(),
-				"request", ch.requestID(c.seq), "method", c.method, "uri", c.uri, "how", ch.howItDied())
+			p.log.Error("worker died while it ran a request", "app", p.name, "pid", ch.process.pid.Load(),
+				"request", ch.requestID(c.seq), "method", c.method, "uri", c.uri, "how", ch.process.howItDied())
 			c.fail(errWorkerLost)
 		}
 	}
@@ -255,20 +237,9 @@ func (p *Pool) buryLocked(ch *channel) {
 		p.runningLocked(p.now(), -1)
 	}
 	ch.closeFDs()
-	p.unlistLocked(ch)
-	ch.host.letGo(ch.slot)
+	p.leaveProcessLocked(ch, ch.clean)
 	p.dispatchLocked()
 	p.kickKeeper()
-}
-
-func (ch *channel) howItDied() string {
-	switch {
-	case ch.killed != "":
-		return "killed: " + ch.killed
-	case ch.died != "":
-		return ch.died
-	}
-	return "it closed its channel"
 }
 
 // place decodes the body of a file's answer.

@@ -219,9 +219,10 @@ func (p *Pool) answeredLocked(ch *channel) {
 	if len(ch.held) == 0 {
 		p.runningLocked(now, -1)
 	}
-	if ch.limit > 0 && ch.served >= ch.limit && !ch.retiring {
-		ch.retiring = true
-		p.kickKeeper()
+	proc := ch.process
+	proc.served++
+	if proc.limit > 0 && proc.served >= proc.limit {
+		p.retireLocked(proc)
 	}
 	if ch.state == channelDraining {
 		p.drainedLocked(ch)

@@ -5,7 +5,7 @@ package pool
 //
 //	request packet  seq u64 | bytes of environ u32 | flags u32 | environ | body
 //	answer frame    seq u64 | flags u32 | bytes of head u32 | bytes of body u32 | head | body
-//	reply to ASK    bytes of environ u32 | bytes of body u32 | descriptors u32 | environ | body
+//	reply to ASK    bytes of environ u32 | bytes of body u32 | which descriptors u32 | environ | body
 //
 // A head is the status, then for each header a line feed, the name, a NUL and
 // the value.
@@ -32,6 +32,13 @@ const (
 	bodyByStream                // so does the body
 	bodyByFile                  // the body is a descriptor that comes with the reply
 	ping                        // no request: the worker says that it has read it, no more
+	dataByFile                  // a filter's data comes with the reply, as a descriptor unless it is empty
+)
+
+// The descriptors that a reply to ASK brings, in this order.
+const (
+	replyBody = 1 << iota
+	replyData
 )
 
 // Flags of an answer frame.
@@ -93,17 +100,21 @@ func appendEnviron(b []byte, params []gateway.Param) []byte {
 
 // finishPacket fills in a packet's prefix, whose bytes b already has room
 // for, but for the number: that is known when a worker is. When the parts do
-// not fit a packet they stay in rest, for the reply to ASK.
-func finishPacket(b []byte, body []byte, file bool) (packet, rest []byte) {
+// not fit a packet they stay in rest, for the reply to ASK. file says that the
+// body is in a file, data that there is a filter's data.
+func finishPacket(b []byte, body []byte, file, data bool) (packet, rest []byte) {
 	environ := len(b) - packetHead
 	flags := uint32(0)
 	switch {
 	case file:
 		flags = bodyByFile
-	case len(b)+len(body) <= maxPacket:
+	case len(b)+len(body) <= maxPacket && !data: // a worker that has to ask asks for all
 		b = append(b, body...)
 	default:
 		flags = bodyByStream
+	}
+	if data {
+		flags |= dataByFile
 	}
 	if len(b) > maxPacket {
 		flags |= environByStream

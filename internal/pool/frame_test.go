@@ -60,19 +60,21 @@ func TestFinishPacket(t *testing.T) {
 		name         string
 		environ      int
 		body         int
-		file         bool
+		file, data   bool
 		flags        uint32
 		packet, rest int
 	}{
-		{"no body", 100, 0, false, 0, packetHead + 100, 0},
-		{"a body that fits", 100, 1000, false, 0, packetHead + 1100, 0},
-		{"a body that just fits", 100, maxPacket - packetHead - 100, false, 0, maxPacket, 0},
-		{"a body one byte too long", 100, maxPacket - packetHead - 99, false, bodyByStream, packetHead + 100, 0},
-		{"a body in a file", 100, 0, true, bodyByFile, packetHead + 100, 0},
-		{"a large environ", maxPacket, 0, false, bodyByStream | environByStream, packetHead, maxPacket},
-		{"a large environ and a file", maxPacket, 0, true, bodyByFile | environByStream, packetHead, maxPacket},
+		{"no body", 100, 0, false, false, 0, packetHead + 100, 0},
+		{"a body that fits", 100, 1000, false, false, 0, packetHead + 1100, 0},
+		{"a body that just fits", 100, maxPacket - packetHead - 100, false, false, 0, maxPacket, 0},
+		{"a body one byte too long", 100, maxPacket - packetHead - 99, false, false, bodyByStream, packetHead + 100, 0},
+		{"a body in a file", 100, 0, true, false, bodyByFile, packetHead + 100, 0},
+		{"a large environ", maxPacket, 0, false, false, bodyByStream | environByStream, packetHead, maxPacket},
+		{"a large environ and a file", maxPacket, 0, true, false, bodyByFile | environByStream, packetHead, maxPacket},
+		{"a filter", 100, 1000, false, true, bodyByStream | dataByFile, packetHead + 100, 0},
+		{"a filter and a body in a file", 100, 0, true, true, bodyByFile | dataByFile, packetHead + 100, 0},
 	} {
-		packet, rest := finishPacket(environ(tt.environ), bytes.Repeat([]byte{'b'}, tt.body), tt.file)
+		packet, rest := finishPacket(environ(tt.environ), bytes.Repeat([]byte{'b'}, tt.body), tt.file, tt.data)
 		flags := binary.LittleEndian.Uint32(packet[12:])
 		size := binary.LittleEndian.Uint32(packet[8:])
 		if len(packet) != tt.packet || len(rest) != tt.rest || flags != tt.flags || int(size) != tt.environ {
@@ -222,6 +224,6 @@ func BenchmarkEncode(b *testing.B) {
 	frame := make([]byte, packetHead, 4096)
 	b.ReportAllocs()
 	for b.Loop() {
-		frame, _ = finishPacket(appendEnviron(frame[:packetHead], params), nil, false)
+		frame, _ = finishPacket(appendEnviron(frame[:packetHead], params), nil, false, false)
 	}
 }

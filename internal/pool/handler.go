@@ -20,7 +20,8 @@ import (
 const bodyMemory = 48 * 1024
 
 // Handler answers HTTP requests by the app. mount is the SCRIPT_NAME prefix,
-// "" for none; the rest of the path is PATH_INFO. A path outside the mount is
+// "" for none; the rest of the path is PATH_INFO. Without a mount, a front
+// server that divided the path itself is believed. A path outside the mount is
 // a 404: routing should not have sent it here.
 func (p *Pool) Handler(mount string) http.Handler {
 	return &handler{pool: p, mount: strings.TrimSuffix(mount, "/")}
@@ -34,18 +35,18 @@ type handler struct {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	arrived := time.Now()
 	p := h.pool
-	info, ok := strings.CutPrefix(r.URL.Path, h.mount)
-	if !ok || h.mount != "" && info != "" && info[0] != '/' {
+	target, ok := gateway.Split(r, h.mount)
+	if !ok {
 		plainError(w, http.StatusNotFound, "")
 		return
 	}
 	cfg := p.config.Load()
 	hasBody := r.ContentLength != 0
-	if hasBody && !p.admit(w, r, cfg, arrived) {
+	front := gateway.FrontOf(r.Context())
+	if (hasBody || isFilter(front)) && !p.admit(w, r, front, cfg, arrived) {
 		return
 	}
 	c := newCall()
-	target := gateway.Target{ScriptName: h.mount, PathInfo: info, ContentLength: -1}
 	if hasBody {
 		size, err := c.readBody(r, cfg)
 		if err != nil {
@@ -57,7 +58,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else if _, declared := r.Header["Content-Length"]; declared {
 		target.ContentLength = 0
 	}
-	if err := c.encode(r, target); err != nil {
+	if isFilter(front) {
+		if err := c.readData(front, cfg); err != nil {
+			c.release()
+			p.bodyError(w, r, cfg, err)
+			return
+		}
+	}
+	if err := c.encode(r, front, target); err != nil {
 		c.release()
 		plainError(w, http.StatusBadRequest, "")
 		return
@@ -88,8 +96,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // admit refuses a request by its head alone, before any of its body is asked
 // for.
-func (p *Pool) admit(w http.ResponseWriter, r *http.Request, cfg *Config, arrived time.Time) bool {
-	if r.ContentLength > cfg.MaxBody {
+func (p *Pool) admit(w http.ResponseWriter, r *http.Request, front *gateway.Front, cfg *Config, arrived time.Time) bool {
+	if r.ContentLength > cfg.MaxBody || isFilter(front) && front.DataLength > cfg.MaxBody {
 		p.bodyError(w, r, cfg, errTooLarge)
 		return false
 	}
@@ -112,6 +120,30 @@ func (c *call) readBody(r *http.Request, cfg *Config) (int64, error) {
 	return n, err
 }
 
+// isFilter reports whether a request brings a file to filter.
+func isFilter(front *gateway.Front) bool {
+	return front != nil && front.Role == gateway.Filter && front.Data != nil
+}
+
+var errDataLength = errors.New("FCGI_DATA is not as long as FCGI_DATA_LENGTH says")
+
+// readData collects a filter's file, which comes behind the body. It goes to a
+// file whatever its size: the app gets a real one.
+func (c *call) readData(front *gateway.Front, cfg *Config) error {
+	c.data = cfg.Spool.NewBuffer(0)
+	n, err := c.data.ReadFrom(io.LimitReader(front.Data, cfg.MaxBody+1))
+	if err != nil {
+		return err
+	}
+	if n > cfg.MaxBody {
+		return errTooLarge
+	}
+	if _, declared := gateway.Lookup(front.Params, "FCGI_DATA_LENGTH"); declared && n != front.DataLength {
+		return errDataLength
+	}
+	return nil
+}
+
 // bodyError answers a request whose body cannot be taken. The connection
 // closes, since what is left of the body is not read.
 func (p *Pool) bodyError(w http.ResponseWriter, r *http.Request, cfg *Config, err error) {
@@ -127,6 +159,9 @@ func (p *Pool) bodyError(w http.ResponseWriter, r *http.Request, cfg *Config, er
 		p.log.Error("cannot spool a request's body; server.spool_max is reached", "app", p.name, "method", r.Method, "uri", r.RequestURI, "used", cfg.Spool.Used())
 		w.Header().Set("Retry-After", "5")
 		plainError(w, http.StatusServiceUnavailable, "")
+	case errors.Is(err, errDataLength):
+		p.log.Error("a request to a filter is refused", "app", p.name, "peer", r.RemoteAddr, "method", r.Method, "uri", r.RequestURI, "error", err)
+		plainError(w, http.StatusBadRequest, "")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		plainError(w, http.StatusRequestTimeout, "")
 	default:
@@ -135,10 +170,13 @@ func (p *Pool) bodyError(w http.ResponseWriter, r *http.Request, cfg *Config, er
 }
 
 // encode makes the packet of a request whose body is here.
-func (c *call) encode(r *http.Request, target gateway.Target) error {
+func (c *call) encode(r *http.Request, front *gateway.Front, target gateway.Target) error {
 	var err error
 	if c.params, err = gateway.AppendHTTP(c.params[:0], r, target); err != nil {
 		return err
+	}
+	if front != nil {
+		c.params = appendFront(c.params, r, front)
 	}
 	scheme := "http"
 	if r.TLS != nil {
@@ -151,7 +189,7 @@ func (c *call) encode(r *http.Request, target gateway.Target) error {
 	}
 	b := appendEnviron(c.frame[:packetHead], c.params)
 	inFile := c.body != nil && c.body.File() != nil
-	c.frame, c.rest = finishPacket(b, c.bodyBytes(), inFile)
+	c.frame, c.rest = finishPacket(b, c.bodyBytes(), inFile, c.data != nil)
 	return nil
 }
 
@@ -161,9 +199,11 @@ func (p *Pool) refuse(w http.ResponseWriter, r *http.Request, cfg *Config, err e
 	case errors.Is(err, errClientLeft):
 		panic(http.ErrAbortHandler) // as for one that runs
 	case err == nil: // the queue is full
-		w.Header().Set("Retry-After", "1")
-		plainError(w, http.StatusServiceUnavailable, "")
-		_ = http.NewResponseController(w).Flush()
+		if !gateway.Overload(w) {
+			w.Header().Set("Retry-After", "1")
+			plainError(w, http.StatusServiceUnavailable, "")
+			_ = http.NewResponseController(w).Flush()
+		}
 		p.refused(time.Since(arrived))
 	case errors.Is(err, errTimeout):
 		plainError(w, http.StatusGatewayTimeout, "")

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -30,14 +31,14 @@ type host struct {
 	control *os.File // our end; read's
 	raw     syscall.RawConn
 
-	mu      sync.Mutex // guards sending, and what follows
-	closed  bool
-	free    []int      // slots
-	taken   []*channel // by slot
-	deadOne []bool     // by slot: buried or reported dead, the other is due
+	mu     sync.Mutex // guards sending, and closed
+	closed bool
 
 	// Guarded by Pool.mu.
-	startFailures int           // workers that died before they were ready, in a row
+	free          []int // slots
+	lastProcess   int
+	gone          bool          // nothing more is reported
+	startFailures int           // processes that ended before they served, in a row
 	lastFailure   time.Duration // Pool.now of the last
 
 	// The keeper's alone.
@@ -61,7 +62,7 @@ type about struct {
 // hostMessage is one line of a host; see host.py.
 type hostMessage struct {
 	Event     string   `json:"event"`
-	Slot      int      `json:"slot"`
+	Process   int      `json:"process"`
 	PID       int      `json:"pid"`
 	How       string   `json:"how"`
 	Traceback string   `json:"traceback"`
@@ -83,7 +84,6 @@ type hostEvent struct {
 func (p *Pool) startHost(cfg Config, preload bool, generation int) (*host, error) {
 	h := &host{pool: p, cfg: cfg, preload: preload, generation: generation, started: time.Now()}
 	slots := 2*cfg.MaxChildren + 8 // as many again may be draining
-	h.taken, h.deadOne = make([]*channel, slots), make([]bool, slots)
 	for i := range slots {
 		h.free = append(h.free, slots-1-i)
 	}
@@ -135,8 +135,9 @@ func (p *Pool) startHost(cfg Config, preload bool, generation int) (*host, error
 		wsgi = "millrace_worker.demo:application"
 	}
 	err = h.send(map[string]any{
-		"do": "start", "name": cfg.Name, "wsgi": wsgi, "dir": cfg.Dir, "preload": preload,
+		"do": "start", "name": cfg.Name, "wsgi": wsgi, "dir": cfg.Dir, "workdir": cmp.Or(cfg.Workdir, cfg.Dir), "preload": preload,
 		"after_fork": cfg.AfterFork, "software": software,
+		"threads": cfg.Threads, "multiprocess": cfg.Threads == 0 || cfg.MaxChildren > cfg.Threads,
 	})
 	if err != nil {
 		p.log.Error("cannot talk to the host", "app", p.name, "error", err)
@@ -175,13 +176,6 @@ func (h *host) send(message map[string]any, fds ...int) error {
 	return nil
 }
 
-// kill ends the worker in a slot. The host does it, since only who reaps a
-// process knows that its id is not somebody else's by now.
-func (h *host) kill(slot int) {
-	// A host that is gone has no workers that need this: their lifelines do it.
-	_ = h.send(map[string]any{"do": "kill", "slot": slot, "signal": int(syscall.SIGKILL)})
-}
-
 // leave asks the host to go: it kills what workers it has left.
 func (h *host) leave() {
 	h.mu.Lock()
@@ -204,13 +198,9 @@ func (h *host) follow() {
 		}
 		switch m.Event {
 		case "forked":
-			p.mu.Lock()
-			if ch := h.at(m.Slot); ch != nil {
-				ch.pid.Store(int64(m.PID))
-			}
-			p.mu.Unlock()
+			h.reported(m.Process, func(proc *process) { proc.pid.Store(int64(m.PID)) })
 		case "died":
-			h.workerDied(m.Slot, m.How)
+			h.reported(m.Process, func(proc *process) { p.diedLocked(proc, m.How) })
 		case "ready":
 			p.tell(hostEvent{host: h, kind: "ready", about: m.about})
 		case "failed":
@@ -225,87 +215,29 @@ func (h *host) follow() {
 		how = err.Error()
 	}
 	h.leave()
+	p.mu.Lock()
+	h.gone = true
+	for _, proc := range slices.Clone(p.processes) {
+		if proc.host == h && len(proc.channels) == 0 {
+			p.forgetLocked(proc)
+		}
+	}
+	p.mu.Unlock()
 	p.tell(hostEvent{host: h, kind: "exited", text: how})
 }
 
-// at returns the channel in a slot, nil for none.
-func (h *host) at(slot int) *channel {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if slot < 0 || slot >= len(h.taken) {
-		return nil
-	}
-	return h.taken[slot]
-}
-
-// workerDied notes the host's report, and has the channel's read loop end
-// once it has read what the worker had sent.
-func (h *host) workerDied(slot int, how string) {
-	ch := h.at(slot)
-	if ch == nil {
-		return
-	}
+// reported calls f, under the pool's lock, with the process that a report is
+// about.
+func (h *host) reported(number int, f func(*process)) {
 	p := h.pool
 	p.mu.Lock()
-	ch.died = how
-	close(ch.reported)
-	if ch.state == channelServing || ch.state == channelStarting {
-		p.log.Warn("worker died", "app", p.name, "pid", ch.pid.Load(), "how", how)
+	defer p.mu.Unlock()
+	for _, proc := range p.processes {
+		if proc.host == h && proc.number == number {
+			f(proc)
+			return
+		}
 	}
-	// An app's own child may keep the stream open; closed already is fine too.
-	_ = ch.raw.Control(func(fd uintptr) { endReading(int(fd)) })
-	p.mu.Unlock()
-	h.letGo(slot)
-}
-
-func (h *host) takeSlot() (int, bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.free) == 0 || h.closed {
-		return 0, false
-	}
-	slot := h.free[len(h.free)-1]
-	h.free = h.free[:len(h.free)-1]
-	return slot, true
-}
-
-func (h *host) freeSlot(slot int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.taken[slot], h.deadOne[slot] = nil, false
-	h.free = append(h.free, slot)
-}
-
-// letGo frees a slot when both its channel is buried and its worker is known
-// to be dead: before, it could be killed in the place of a successor, or
-// write to a successor's words.
-func (h *host) letGo(slot int) {
-	h.mu.Lock()
-	first := !h.deadOne[slot]
-	h.deadOne[slot] = true
-	h.mu.Unlock()
-	if !first {
-		h.freeSlot(slot)
-	}
-}
-
-// adopt enters a channel where the host's reports find it.
-func (h *host) adopt(ch *channel) {
-	h.mu.Lock()
-	h.taken[ch.slot] = ch
-	h.mu.Unlock()
-	p := h.pool
-	p.mu.Lock()
-	ch.since = p.now()
-	p.channels = append(p.channels, ch)
-	p.mu.Unlock()
-}
-
-// disown takes back adopt.
-func (h *host) disown(ch *channel) {
-	h.pool.mu.Lock()
-	h.pool.unlistLocked(ch)
-	h.pool.mu.Unlock()
 }
 
 // unlistLocked takes a channel off the pool's list.

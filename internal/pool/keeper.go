@@ -106,7 +106,7 @@ func (p *Pool) retire(h *host) {
 	defer p.mu.Unlock()
 	for _, ch := range p.channels {
 		if ch.host == h && ch.state == channelStarting {
-			ch.kill("its generation is given up")
+			ch.process.kill("its generation is given up")
 		}
 	}
 }
@@ -339,14 +339,14 @@ func (p *Pool) censusLocked(now time.Duration) census {
 	k := &p.keeper
 	c := census{queued: p.queue.len}
 	for _, ch := range p.channels {
-		if len(ch.held) > 0 && (now-ch.headSince > longBusy || ch.streaming) || ch.lingering {
+		if !ch.givenUp && (len(ch.held) > 0 && (now-ch.headSince > longBusy || ch.streaming) || ch.lingering) {
 			c.longBusy++
 		}
 		switch {
 		case ch.state == channelStarting && ch.host == k.current:
 			c.starting++
 		case ch.state != channelServing:
-		case ch.retiring || ch.host != k.current:
+		case ch.process.retiring || ch.host != k.current:
 			c.leaving++
 		default:
 			c.serving++
@@ -381,8 +381,9 @@ func (p *Pool) releaseLocked(n int) {
 			if n == 0 {
 				return
 			}
-			if ch.state == channelServing && (ch.retiring || ch.host != p.keeper.current) && (ch.idleLocked() || !idle) {
-				if ch.retiring {
+			proc := ch.process
+			if ch.state == channelServing && (proc.retiring || ch.host != p.keeper.current) && (ch.idleLocked() || !idle) {
+				if proc.retiring && proc.doomed == "" {
 					p.stats.recycled++
 				}
 				p.drainLocked(ch)
@@ -392,23 +393,31 @@ func (p *Pool) releaseLocked(n int) {
 	}
 }
 
-// stopIdleLocked drains the idle worker that was used longest ago.
+// stopIdleLocked drains the idle worker that was used longest ago; of threads,
+// one of the process that has the fewest, so that whole processes go.
 func (p *Pool) stopIdleLocked() {
+	var best *channel
 	for _, ch := range p.idle {
-		if ch.idleLocked() && ch.host == p.keeper.current && !ch.retiring {
-			p.drainLocked(ch)
-			return
+		if ch.idleLocked() && ch.host == p.keeper.current && !ch.process.retiring &&
+			(best == nil || len(ch.process.channels) < len(best.process.channels)) {
+			best = ch
 		}
+	}
+	if best != nil {
+		p.drainLocked(best)
 	}
 }
 
-// closeOld ends the hosts whose last worker is gone.
+// closeOld ends the hosts whose last process is gone.
 func (p *Pool) closeOld() {
 	k := &p.keeper
 	p.mu.Lock()
 	used := map[*host]bool{}
 	for _, ch := range p.channels {
 		used[ch.host] = true
+	}
+	for _, proc := range p.processes {
+		used[proc.host] = true // it may be at its exit handlers
 	}
 	p.mu.Unlock()
 	kept := k.old[:0]
@@ -449,11 +458,11 @@ func (p *Pool) stop(tick *time.Timer) {
 			for _, ch := range p.channels {
 				p.drainLocked(ch)
 				if late && ch.state != channelDead {
-					ch.kill("it did not end within stop_timeout")
+					ch.process.kill("it did not end within stop_timeout")
 				}
 			}
 		}
-		left := len(p.channels)
+		left := len(p.channels) + len(p.processes)
 		p.unlock()
 		if left == 0 || late {
 			if k.current != nil {

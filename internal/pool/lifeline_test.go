@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,8 +37,13 @@ func beMaster(dir string) {
 	if err != nil {
 		panic(err)
 	}
+	threads, err := strconv.Atoi(os.Getenv("MILLRACE_TEST_MASTER_THREADS"))
+	if err != nil {
+		panic(err)
+	}
 	p := New(Config{
 		Name: "test", Python: python, WSGI: "misbehaving:application", Dir: dir, Env: os.Environ(), Preload: true,
+		Threads:  threads,
 		MinSpare: 2, MaxSpare: 2, MaxChildren: 2, Queue: 10, StartupTimeout: time.Minute, StopTimeout: time.Minute,
 		MaxBody: 1 << 20, Spool: spool.New(os.TempDir(), 1<<20), Log: slog.New(slog.DiscardHandler),
 	})
@@ -56,10 +62,13 @@ func beMaster(dir string) {
 // TestMasterKilled: with the master go its workers and its host, also a
 // worker that runs, and one whose host is stopped and cannot see to it.
 func TestMasterKilled(t *testing.T) {
-	for _, hostStopped := range []bool{false, true} {
+	for _, tt := range []struct {
+		hostStopped bool
+		threads     int
+	}{{false, 0}, {true, 0}, {false, 2}, {true, 2}} {
 		cmd := exec.Command(os.Args[0])
 		cfg := testConfig(t, "")
-		cmd.Env = append(cfg.Env, "MILLRACE_TEST_MASTER="+cfg.Dir)
+		cmd.Env = append(cfg.Env, "MILLRACE_TEST_MASTER="+cfg.Dir, "MILLRACE_TEST_MASTER_THREADS="+strconv.Itoa(tt.threads))
 		stdout, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -76,13 +85,16 @@ func TestMasterKilled(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
+		if (workers[0] == workers[1]) != (tt.threads > 0) {
+			t.Fatalf("%d threads: processes %v", tt.threads, workers)
+		}
 		host := parent(t, workers[0])
 		go func() {
 			if resp, err := http.Get(url + "/never"); err == nil {
 				resp.Body.Close()
 			}
 		}()
-		if hostStopped {
+		if tt.hostStopped {
 			if err := syscall.Kill(host, syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +105,7 @@ func TestMasterKilled(t *testing.T) {
 		_ = cmd.Wait()
 		gone(t, workers[0])
 		gone(t, workers[1])
-		if hostStopped {
+		if tt.hostStopped {
 			if err := syscall.Kill(host, syscall.SIGCONT); err != nil {
 				t.Fatal(err)
 			}

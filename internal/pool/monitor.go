@@ -25,7 +25,7 @@ func (p *Pool) check() {
 	now := p.now()
 	again := false
 	for _, ch := range p.channels {
-		if ch.state == channelDead || ch.state == channelStarting {
+		if ch.state == channelDead || ch.state == channelStarting || ch.givenUp {
 			continue
 		}
 		if ch.lingering {
@@ -89,9 +89,10 @@ func (p *Pool) stalledLocked(ch *channel) {
 	p.takeBackLocked(ch)
 	if len(ch.held) > 0 {
 		// It was stopped between reading a packet and starting the request.
-		// Once it is dead, that was never started, and runs elsewhere.
-		if p.now()-ch.headSince > stallKill && ch.killed == "" {
-			ch.kill("it read a request and did not start it")
+		// Once it is dead, that was never started, and runs elsewhere. A
+		// thread may only be waiting for a sibling that has the interpreter.
+		if p.now()-ch.headSince > stallKill && len(ch.process.channels) == 1 {
+			p.giveUpLocked(ch, "it read a request and did not start it")
 		}
 		return
 	}
@@ -102,25 +103,32 @@ func (p *Pool) stalledLocked(ch *channel) {
 	}
 }
 
-// expireLocked ends what has run for too long: the worker is killed, and its
-// client gets a 504 at once.
+// expireLocked ends what has run for too long: its channel is given up, and
+// its client gets a 504 at once.
 func (p *Pool) expireLocked(now time.Duration) {
+	for _, proc := range p.processes {
+		if len(proc.channels) == 0 && now > proc.leaveBy && proc.killed == "" {
+			proc.kill("it did not end within stop_timeout")
+		}
+	}
 	for _, ch := range p.channels {
-		if ch.state == channelDead {
+		if ch.state == channelDead || ch.givenUp {
 			continue
 		}
+		pid, doomed := ch.process.pid.Load(), ch.process.doomed != ""
 		if ch.state == channelDraining && now > ch.drainBy {
-			ch.kill("it did not end within stop_timeout")
+			p.giveUpLocked(ch, "it did not end within stop_timeout")
 			continue
 		}
-		if limit := ch.host.cfg.StartupTimeout; ch.state == channelStarting && !ch.timedOut && now-ch.since > limit {
-			ch.timedOut = true
-			p.log.Error("worker was not ready within startup_timeout; it is killed", "app", p.name, "pid", ch.pid.Load(), "limit", limit)
-			ch.kill("it was not ready within startup_timeout")
+		if limit := ch.host.cfg.StartupTimeout; ch.state == channelStarting && now-ch.since > limit {
+			if !doomed { // else it is the next of the same process
+				p.log.Error("worker was not ready within startup_timeout; it is killed", "app", p.name, "pid", pid, "limit", limit)
+			}
+			p.giveUpLocked(ch, "it was not ready within startup_timeout")
 			continue
 		}
 		timeout := ch.host.cfg.RequestTimeout
-		if timeout <= 0 || ch.timedOut || len(ch.held) == 0 && !ch.lingering {
+		if timeout <= 0 || len(ch.held) == 0 && !ch.lingering {
 			continue
 		}
 		since := ch.headSince
@@ -133,20 +141,26 @@ func (p *Pool) expireLocked(now time.Duration) {
 		if now-since <= timeout {
 			continue
 		}
-		ch.timedOut = true
-		p.stats.timeouts++
 		if len(ch.held) > 0 {
 			p.takeBackLocked(ch)
 		}
-		if len(ch.held) > 0 {
+		switch {
+		case len(ch.held) == 0:
+			p.stats.timeouts++
+			p.log.Error("worker gave no sign for request_timeout; it is killed", "app", p.name, "pid", pid, "limit", timeout)
+		case ch.held[0].seq > atomic.LoadUint64(&ch.words.started):
+			// A sibling keeps the interpreter from this thread. Once the
+			// process is dead the request was never started, and runs
+			// elsewhere.
+			p.log.Error("worker did not start a request within request_timeout; it is killed", "app", p.name, "pid", pid, "limit", timeout)
+		default:
+			p.stats.timeouts++
 			c := ch.held[0]
 			p.log.Error("request ran longer than request_timeout; its worker is killed",
-				"app", p.name, "pid", ch.pid.Load(), "request", ch.requestID(c.seq), "limit", timeout, "method", c.method, "uri", c.uri)
+				"app", p.name, "pid", pid, "request", ch.requestID(c.seq), "limit", timeout, "method", c.method, "uri", c.uri)
 			ch.failFirstLocked(errTimeout)
-		} else {
-			p.log.Error("worker gave no sign for request_timeout; it is killed", "app", p.name, "pid", ch.pid.Load(), "limit", timeout)
 		}
-		ch.kill("its request ran longer than request_timeout")
+		p.giveUpLocked(ch, "its request ran longer than request_timeout")
 	}
 }
 
@@ -159,7 +173,7 @@ func (ch *channel) failFirstLocked(err error) {
 	case c.pipe != nil:
 		c.pipe.CloseWrite(err)
 	default:
-		ch.held[0] = &call{state: callLent, abandoned: true, seq: c.seq, channel: ch, done: make(chan struct{}, 1)}
+		ch.held[0] = &call{state: callLent, abandoned: true, seq: c.seq, channel: ch, method: c.method, uri: c.uri, done: make(chan struct{}, 1)}
 		c.fail(err)
 	}
 }

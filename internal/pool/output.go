@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -43,16 +44,16 @@ func newOutput(p *Pool) *output {
 	return &output{pool: p, lines: make(chan line, lineBacklog), logged: make(chan struct{}), pipes: map[*os.File]bool{}}
 }
 
-// follow logs what comes from a pipe until its end, and closes it. ch is the
-// worker's channel, nil for a host.
-func (o *output) follow(pipe *os.File, ch *channel) {
+// follow logs what comes from a pipe until its end, and closes it. proc is the
+// worker's process, nil for a host.
+func (o *output) follow(pipe *os.File, proc *process) {
 	o.mu.Lock()
 	o.pipes[pipe] = true
 	o.mu.Unlock()
 	o.readers.Add(1)
 	go func() {
 		defer o.readers.Done()
-		o.read(pipe, ch)
+		o.read(pipe, proc)
 		o.mu.Lock()
 		delete(o.pipes, pipe)
 		o.mu.Unlock()
@@ -74,12 +75,12 @@ func (o *output) close() {
 }
 
 // read splits what comes into lines.
-func (o *output) read(pipe io.Reader, ch *channel) {
+func (o *output) read(pipe io.Reader, proc *process) {
 	b := bufio.NewReaderSize(pipe, maxLine)
 	for {
 		text, err := b.ReadSlice('\n')
 		if len(text) > 0 {
-			o.line(bytes.TrimRight(text, "\r\n"), ch)
+			o.line(bytes.TrimRight(text, "\r\n"), proc)
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return
@@ -88,26 +89,16 @@ func (o *output) read(pipe io.Reader, ch *channel) {
 }
 
 // line hands one line to the log. A mark (see output.py) names its request;
-// for a line without one, that is whichever runs now.
-func (o *output) line(text []byte, ch *channel) {
+// for a line without one, that is the one that runs now, if only one does.
+func (o *output) line(text []byte, proc *process) {
 	l := line{}
-	var seq uint64
-	if ch != nil {
-		seq = atomic.LoadUint64(&ch.words.started)
-		if seq <= atomic.LoadUint64(&ch.words.finished) {
-			seq = 0
-		}
-		l.pid = int(ch.pid.Load())
+	if proc != nil {
+		l.pid = int(proc.pid.Load())
 	}
-	if rest, ok := bytes.CutPrefix(text, []byte{0x1e}); ok {
-		if number, tail, ok := bytes.Cut(rest, []byte{0x1f}); ok {
-			if n, err := strconv.ParseUint(string(number), 10, 64); err == nil {
-				seq, text = n, tail
-			}
-		}
-	}
-	if ch != nil && seq > 0 {
-		l.request = ch.requestID(seq)
+	if request, rest, ok := cutMark(text); ok {
+		l.request, text = request, rest
+	} else if proc != nil {
+		l.request = o.pool.running(proc)
 	}
 	l.text = string(text)
 	select {
@@ -133,4 +124,46 @@ func (o *output) log() {
 			o.pool.log.Warn("lines of the app are lost: the log is slower than the app prints", "app", o.pool.name, "lines", n)
 		}
 	}
+}
+
+// cutMark parts a line from the mark before it: a record separator, the
+// numbers of a channel and of its request, a unit separator. A request 0 is
+// none.
+func cutMark(text []byte) (request string, rest []byte, ok bool) {
+	marked, ok := bytes.CutPrefix(text, []byte{0x1e})
+	if !ok {
+		return "", nil, false
+	}
+	mark, rest, ok := bytes.Cut(marked, []byte{0x1f})
+	channel, seq, two := strings.Cut(string(mark), "-")
+	if !ok || !two || !isNumber(channel) || !isNumber(seq) {
+		return "", nil, false
+	}
+	if seq != "0" {
+		request = string(mark)
+	}
+	return request, rest, true
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 64)
+	return err == nil
+}
+
+// running names the one request that a process runs; "" for none, or several.
+func (p *Pool) running(proc *process) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	request := ""
+	for _, ch := range proc.channels {
+		seq := atomic.LoadUint64(&ch.words.started)
+		if seq <= atomic.LoadUint64(&ch.words.finished) {
+			continue
+		}
+		if request != "" {
+			return ""
+		}
+		request = ch.requestID(seq)
+	}
+	return request
 }

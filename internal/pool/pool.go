@@ -9,8 +9,8 @@
 // full. Whoever assigned a call also writes the packet, together with others
 // that came meanwhile, in one system call.
 //
-// A channel (channel.go) is one serial executor of requests: a worker
-// process. Its reader (answers.go) takes the answers off a stream, hands each
+// A channel (channel.go) is one serial executor of requests, a worker: a
+// process, or one of the threads of a process. Its reader (answers.go) takes the answers off a stream, hands each
 // to the call's handler, and gives the channel its next call. The handler
 // writes the response to its client at the client's speed.
 //
@@ -20,8 +20,11 @@
 //
 // # Processes
 //
-// A host (host.go) imports the app once and forks the workers; it is one
-// generation. One goroutine, the keeper (keeper.go), starts hosts, decides how
+// A host (host.go) imports the app once and forks processes (process.go); it
+// is one generation. A process serves one channel, or with Config.Threads
+// several, each from a thread: scaling and dispatch are about channels, and
+// what ends a process, its death, max_requests or a thread that is stuck, is
+// about all of its channels. One goroutine, the keeper (keeper.go), starts hosts, decides how
 // many workers there are (scale.go), and rolls from one generation to the
 // next. Everything the request path shares is under one short mutex, Pool.mu.
 //
@@ -49,14 +52,16 @@ type Config struct {
 	WSGI      string   // "module:callable", "module:factory()" or "module.callable"
 	Demo      bool     // serve the built-in demo app; WSGI is ignored
 	Dir       string   // working folder, first on sys.path
+	Workdir   string   // the working folder, if it is not Dir
 	Env       []string // the whole environment of the host process, "NAME=value"
 	Preload   bool     // import once and fork
 	AfterFork string   // "module:callable", called in each new worker
 
-	MinSpare       int
-	MaxSpare       int
-	MaxChildren    int
-	MaxRequests    int           // 0: never recycled
+	Threads        int           // workers are threads, so many in a process at most; 0: each worker is a process
+	MinSpare       int           // workers
+	MaxSpare       int           // workers
+	MaxChildren    int           // workers
+	MaxRequests    int           // of one process, after which it is replaced; 0: never
 	Depth          int           // requests that a worker may hold, the running one included; 0: as many as keep each other's wait short, at most 16
 	Queue          int           // requests that may wait; then 503
 	RequestTimeout time.Duration // without a sign of the worker, from the request's start; 0: none
@@ -67,6 +72,13 @@ type Config struct {
 	Development bool         // show an import's traceback in the browser
 	Spool       *spool.Spool // bodies
 	Log         *slog.Logger // events of the pool and lines of the app
+}
+
+func (cfg *Config) method() string {
+	if cfg.Threads > 0 {
+		return "threaded"
+	}
+	return "prefork"
 }
 
 // Pool is one app: its hosts, its workers, its queue.
@@ -86,17 +98,18 @@ type Pool struct {
 	done      chan struct{}  // closed when the keeper has ended
 	hosts     sync.WaitGroup // goroutines that follow a host
 
-	mu       sync.Mutex
-	cfg      *Config // of the current generation
-	channels []*channel
-	idle     []*channel // those idle are among them; the last was used last
-	queue    callQueue
-	flushing []*channel // have unsent packets and nobody who writes them
-	timer    *time.Timer
-	armed    bool
-	stopping bool
-	failure  string // why nothing serves; "" while something does, or may
-	stats    stats
+	mu        sync.Mutex
+	cfg       *Config // of the current generation
+	channels  []*channel
+	processes []*process // that are not known to be dead
+	idle      []*channel // those idle are among them; the last was used last
+	queue     callQueue
+	flushing  []*channel // have unsent packets and nobody who writes them
+	timer     *time.Timer
+	armed     bool
+	stopping  bool
+	failure   string // why nothing serves; "" while something does, or may
+	stats     stats
 
 	keeper keeper
 }

@@ -44,7 +44,7 @@ func decide(c census, want int, b bounds) steps {
 	if live < want {
 		s.fork = min(want-live, max(want+1-live-c.leaving, 0))
 	}
-	if c.leaving > 0 && c.serving > 0 {
+	if c.leaving > 0 {
 		s.release = min(max(c.serving+c.leaving-want, 0), c.leaving)
 	}
 	if live > want && c.idle > b.maxSpare {

@@ -44,6 +44,7 @@ func TestDecide(t *testing.T) {
 		{"roll: it is ready", census{serving: 1, leaving: 4}, 4, steps{release: 1}},
 		{"roll: the next", census{serving: 1, leaving: 3}, 4, steps{fork: 1}},
 		{"roll: the last", census{serving: 4, leaving: 1}, 4, steps{release: 1}},
+		{"roll: the replacements are due themselves", census{leaving: 5}, 4, steps{release: 1}},
 		{"roll: fewer are wanted now", census{serving: 2, leaving: 4}, 2, steps{release: 4}},
 	} {
 		if got := decide(tt.c, tt.want, b); got != tt.s {

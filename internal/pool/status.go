@@ -27,7 +27,8 @@ type stats struct {
 // Status is a snapshot of a pool; its JSON form is part of `millrace status --json`.
 type Status struct {
 	Name        string   `json:"name"`
-	Method      string   `json:"method"`
+	Method      string   `json:"method"`            // prefork, threaded
+	Threads     int      `json:"threads,omitempty"` // of one process at most, when threaded
 	Generation  int      `json:"generation"`
 	State       string   `json:"state"` // starting, serving, failing (import fails, nothing serves), stopping
 	Python      string   `json:"python"`
@@ -60,7 +61,7 @@ type Refused struct {
 	P99   float64 `json:"p99_ms"`
 }
 
-// Worker is one worker process.
+// Worker is one worker: a process, or a thread of one.
 type Worker struct {
 	PID        int     `json:"pid"`
 	Generation int     `json:"generation"`
@@ -77,7 +78,7 @@ func (p *Pool) Status() Status {
 	defer p.mu.Unlock()
 	now := p.now()
 	s := Status{
-		Name: p.name, Method: "prefork", State: "starting", Python: p.cfg.Python,
+		Name: p.name, Method: p.cfg.method(), Threads: p.cfg.Threads, State: "starting", Python: p.cfg.Python,
 		MinSpare: p.cfg.MinSpare, MaxSpare: p.cfg.MaxSpare, MaxChildren: p.cfg.MaxChildren,
 		QueueLen: p.queue.len, QueueMax: p.cfg.Queue,
 		Accepted: p.stats.accepted, Answered: p.stats.answered, TakenBack: p.stats.takenBack,
@@ -87,7 +88,7 @@ func (p *Pool) Status() Status {
 	}
 	for _, ch := range p.channels {
 		w := Worker{
-			PID: int(ch.pid.Load()), Generation: ch.host.generation, State: ch.state.String(),
+			PID: int(ch.process.pid.Load()), Generation: ch.host.generation, State: ch.state.String(),
 			Since: (now - ch.since).Seconds(), Requests: ch.served,
 		}
 		if ch.state == channelServing {

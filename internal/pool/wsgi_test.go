@@ -110,11 +110,18 @@ func logged(cfg *Config) *logBuffer {
 // are and under wsgiref.validate.
 func TestRules(t *testing.T) {
 	for version, python := range pythons(t) {
-		for _, callable := range []string{"application", "validated"} {
-			t.Run(version+"/"+callable, func(t *testing.T) {
+		for _, tt := range []struct {
+			callable string
+			threads  int
+		}{{"application", 0}, {"validated", 0}, {"application", 2}} {
+			callable := tt.callable
+			t.Run(fmt.Sprintf("%s/%s/threads=%d", version, callable, tt.threads), func(t *testing.T) {
 				t.Parallel()
 				cfg := testConfig(t, "rules:"+callable)
-				cfg.Python = python
+				cfg.Python, cfg.Threads = python, tt.threads
+				if tt.threads > 0 {
+					cfg.fixed(tt.threads)
+				}
 				log := logged(&cfg)
 				_, server := startPool(t, cfg)
 				testRules(t, server, log, callable == "validated")

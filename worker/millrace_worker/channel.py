@@ -1,14 +1,17 @@
 """The loop of one channel: requests in, answers out, one at a time.
 
+A channel belongs to one thread: the only one of a process that was forked for
+it, or one of several (see host.py).  Channels share nothing but the app.
+
 Requests come over a packet socket, one a packet; answers leave over a stream
 socket.  internal/pool/frame.go is the other side and has the same layouts.
 
 request packet   <Q seq, I bytes of environ, I flags> environ body
 answer frame     <Q seq, I flags, I bytes of head, I bytes of body> head body
 
-A request too large for a packet, or with its body in a file, comes with flags
-set and without its parts: the worker asks (ASK) and gets them over the stream
-socket, a descriptor among them.  So a descriptor only ever travels to the
+A request too large for a packet, or with its body in a file, or with the file
+of a FastCGI filter, comes with flags set and without its parts: the worker asks
+(ASK) and gets them over the stream socket, descriptors among them.  So a descriptor only ever travels to the
 worker that runs the request, and the packets that it has not read can be
 taken back and given to another at any time.
 """
@@ -23,9 +26,9 @@ import os
 import socket
 import struct
 import sys
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Tuple
 
-from millrace_worker import output, wsgi
+from millrace_worker import wsgi
 
 PACKET = 65536  # bytes of the largest packet; a buffer of 256 KiB costs 13 µs a call in the allocator
 JOIN = 32768  # bytes of a body that is joined with its head into one buffer and one system call
@@ -35,6 +38,7 @@ ENVIRON_BY_STREAM = 1
 BODY_BY_STREAM = 2
 BODY_BY_FILE = 4
 PING = 8  # no request; to be marked as read
+DATA = 16  # there is a file for environ["fcgi.data"]
 
 # Flags of an answer frame, beyond those of wsgi.py.
 ASK = 16  # send what the packet did not hold
@@ -49,22 +53,24 @@ CANCELLED = 2  # written by the master: nobody waits for this request's answer a
 
 REQUEST = struct.Struct("<QII")
 ANSWER = struct.Struct("<QIII")
-PARTS = struct.Struct("<III")  # of the reply to ASK: bytes of environ, bytes of body, descriptors
+PARTS = struct.Struct("<III")  # of the reply to ASK: bytes of environ, bytes of body, which descriptors come
+BODY_FILE = 1  # the body's
+DATA_FILE = 2  # the data's, after it
 PLACE = struct.Struct("<QQ")  # of a FILE answer: offset, bytes
 
 Environ = Dict[str, Any]
 App = Callable[[Environ, Any], Any]
 
 
-def constants(software: str, threads: bool) -> Environ:
-    """What is the same in every environ of this process."""
+def constants(software: str, threads: bool, processes: bool) -> Environ:
+    """What is the same in every environ of this process; whether it has other threads, and others like it."""
     return {
         "GATEWAY_INTERFACE": "CGI/1.1",
         "SERVER_SOFTWARE": software,
         "wsgi.version": (1, 0),
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": threads,
-        "wsgi.multiprocess": True,
+        "wsgi.multiprocess": processes,
         "wsgi.run_once": False,
         "wsgi.input_terminated": True,
         "wsgi.file_wrapper": wsgi.FileWrapper,
@@ -81,22 +87,31 @@ class MasterGone(BaseException):
 class Channel:
     """The worker's end of a channel."""
 
-    __slots__ = ("requests", "answers", "page", "words", "seq", "exchange")
+    __slots__ = ("id", "requests", "answers", "page", "words", "seq", "exchange")
 
-    def __init__(self, requests: int, answers: int, page: mmap.mmap, slot: int) -> None:
+    def __init__(self, number: int, requests: int, answers: int, page: mmap.mmap, slot: int) -> None:
+        self.id = number  # the master's; with seq it names a request in the log
         self.requests = socket.socket(fileno=requests)
         self.answers = socket.socket(fileno=answers)
         self.requests.setblocking(True)
         self.answers.setblocking(True)
         self.page = page
         self.words = memoryview(page)[slot * SLOT : (slot + 1) * SLOT].cast("Q")
-        self.seq = 0
+        self.seq = 0  # the request that runs, or ran last
         self.exchange = wsgi.Exchange(self.send, self.send_file, self.cancelled)
 
     def close(self) -> None:
         """Let go of both sockets."""
         self.requests.close()
         self.answers.close()
+
+    def end(self) -> None:
+        """Close the channel for good, also where a child of the app still holds it."""
+        try:
+            self.answers.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the master, or the app, has closed it
+        self.close()
 
     def cancelled(self) -> bool:
         return self.words[CANCELLED] == self.seq
@@ -142,27 +157,25 @@ class Channel:
             size -= len(part)
         return b"".join(parts)
 
-    def ask(self) -> Tuple[bytes, Any]:
-        """The parts of a request that its packet did not hold: environ (if so) and input."""
+    def ask(self, flags: int) -> Tuple[bytes, Any, Any]:
+        """What the packet of a request did not hold: environ (if so), input, and a filter's data (or None)."""
         self.send(ASK, b"", b"")
-        data, ancillary, _, _ = self.answers.recvmsg(
-            PARTS.size, socket.CMSG_SPACE(4), getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+        prefix, ancillary, _, _ = self.answers.recvmsg(
+            PARTS.size, socket.CMSG_SPACE(2 * 4), getattr(socket, "MSG_CMSG_CLOEXEC", 0)
         )
-        if not data:
+        files = open_files(ancillary)
+        if not prefix:
             raise MasterGone("the channel closed inside a request")
-        if len(data) < PARTS.size:
-            data += self.receive(PARTS.size - len(data))
-        environ_size, body_size, descriptors = PARTS.unpack(data)
+        if len(prefix) < PARTS.size:
+            prefix += self.receive(PARTS.size - len(prefix))
+        environ_size, body_size, come = PARTS.unpack(prefix)
+        if len(files) != bool(come & BODY_FILE) + bool(come & DATA_FILE):
+            raise MasterGone("the descriptors of a request's body did not arrive")
         environ = self.receive(environ_size)
-        if not descriptors:
-            return environ, io.BytesIO(self.receive(body_size))
-        for level, kind, payload in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                fds = array.array("i")
-                fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
-                os.set_inheritable(fds[0], False)
-                return environ, open(fds[0], "rb")
-        raise MasterGone("the descriptor of a request's body did not arrive")
+        stream = files.pop(0) if come & BODY_FILE else io.BytesIO(self.receive(body_size))
+        if not flags & DATA:
+            return environ, stream, None
+        return environ, stream, files[0] if files else io.BytesIO()
 
     def serve(self, app: App, fixed: Environ) -> None:
         """Run requests until the master closes the channel.
@@ -181,13 +194,13 @@ class Channel:
             if not packet:
                 return
             seq, size, flags = unpack(packet)
-            words[STARTED] = self.seq = output.current = seq
+            words[STARTED] = self.seq = seq
             stream: Any
             if flags == PING:
                 words[FINISHED] = seq
                 continue
             if flags:
-                blob, stream = self.ask()
+                blob, stream, data = self.ask(flags)
                 environ = loads(packet[header:] if not flags & ENVIRON_BY_STREAM else blob)
             else:
                 environ = loads(packet[header : header + size])
@@ -196,6 +209,8 @@ class Channel:
                 raise ValueError("request %d: environ is no dict" % seq)
             environ.update(fixed)
             environ["wsgi.input"] = stream
+            if flags and data is not None:
+                environ["fcgi.data"] = data
             exchange.status = None
             exchange.head_sent = exchange.ended = False
             result: Any = None
@@ -229,5 +244,19 @@ class Channel:
                 self.send(wsgi.END, b"", b"")
             if flags:
                 stream.close()
+                if data is not None:
+                    data.close()
+                    data = None
             environ = result = stream = None  # nothing of a request stays while the worker is idle
             words[FINISHED] = seq
+
+
+def open_files(ancillary: Iterable[Tuple[int, int, bytes]]) -> List[Any]:
+    """The descriptors of a control message, as files to read."""
+    found = array.array("i")
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            found.frombytes(payload[: len(payload) - len(payload) % found.itemsize])
+    for fd in found:
+        os.set_inheritable(fd, False)
+    return [open(fd, "rb") for fd in found]

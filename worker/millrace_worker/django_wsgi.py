@@ -1,4 +1,4 @@
-"""The WSGI application of a Django project whose settings name none.
+"""The WSGI application of a Django project: the one that its settings name.
 
 The app "millrace_worker.django_wsgi:application"; DJANGO_SETTINGS_MODULE is
 in the environment.
@@ -6,6 +6,9 @@ in the environment.
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.utils.module_loading import import_string
 
-application = get_wsgi_application()
+named = getattr(settings, "WSGI_APPLICATION", None)
+application = import_string(named) if named else get_wsgi_application()

@@ -4,13 +4,22 @@ The host is single-threaded and runs no request.  It talks with the master
 over a control socket, one JSON object a line each way:
 
 master  {"do": "start", ...}                 first of all: what to import, and how
-        {"do": "fork", "slot": N}            with four descriptors: requests, answers, output, lifeline
-        {"do": "kill", "slot": N, "signal": S}
+        {"do": "fork", "process": N, "slot": S, "channel": C}
+                                             with descriptors: requests, answers, output, lifeline; and,
+                                             where threads answer requests, a control socket for the process
+        {"do": "kill", "process": N, "signal": S}
 host    {"event": "ready", ...}              the app is imported (or left to the workers)
         {"event": "failed", "traceback": T}  the import failed; the host leaves
         {"event": "unsafe", "why": [...]}    the import left what must not be shared by a fork; the host leaves
-        {"event": "forked", "slot": N, "pid": P}
-        {"event": "died", "slot": N, "how": TEXT}
+        {"event": "forked", "process": N, "pid": P}
+        {"event": "died", "process": N, "how": TEXT}
+
+A process whose threads answer requests starts one for each channel: that of
+its fork, and those that it is told of over its own control socket,
+
+master  {"slot": S, "channel": C}            with two descriptors: requests, answers
+
+and leaves when that socket has closed and its last thread has ended.
 
 Only the host reaps its workers, so its report of a death is the truth, and a
 kill through the host can never hit a process id that was used again.
@@ -36,6 +45,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 import traceback
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -99,7 +109,7 @@ class Host:
         self.page = page
         self.settings = settings
         self.app: Optional[channel.App] = None
-        self.workers: Dict[int, int] = {}  # slot to process id
+        self.workers: Dict[int, int] = {}  # the master's number of a process to its id
 
     def run(self) -> Optional[Child]:
         """Serve the master until it goes; in a forked worker, return what it has to run."""
@@ -126,54 +136,57 @@ class Host:
                     return None
                 for message in self.control.messages():
                     if message["do"] == "fork":
-                        child = self.fork(message["slot"])
+                        child = self.fork(message)
                         if child is not None:
                             return child
                     elif message["do"] == "kill":
-                        self.kill(message["slot"], message["signal"])
+                        self.kill(message["process"], message["signal"])
 
-    def fork(self, slot: int) -> Optional[Child]:
-        fds = self.control.take(4)
+    def fork(self, message: Message) -> Optional[Child]:
+        number = message["process"]
+        fds = self.control.take(5 if self.settings["threads"] else 4)
         try:
             pid = os.fork()
         except OSError as e:
             pid = -1
-            self.control.say("died", slot=slot, how="cannot fork: %s" % e)
+            self.control.say("died", process=number, how="cannot fork: %s" % e)
         if pid == 0:
             os.close(self.wakeup)
             os.close(self.wake)
             self.control.socket.close()
-            return Child(self, slot, fds)
+            return Child(self, message, fds)
         for fd in fds:
             os.close(fd)
         if pid > 0:
-            self.workers[slot] = pid
-            self.control.say("forked", slot=slot, pid=pid)
+            self.workers[number] = pid
+            self.control.say("forked", process=number, pid=pid)
         return None
 
-    def kill(self, slot: int, number: int) -> None:
-        if slot in self.workers:
-            os.kill(self.workers[slot], number)
+    def kill(self, number: int, signal_number: int) -> None:
+        if number in self.workers:
+            os.kill(self.workers[number], signal_number)
 
     def kill_all(self) -> None:
         for pid in self.workers.values():
             os.kill(pid, signal.SIGKILL)
 
     def reap(self) -> None:
-        for slot, pid in list(self.workers.items()):
+        for number, pid in list(self.workers.items()):
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
-                del self.workers[slot]
-                self.control.say("died", slot=slot, how=describe(status))
+                del self.workers[number]
+                self.control.say("died", process=number, how=describe(status))
 
 
 class Child:
     """A forked worker: from the fork to its last request."""
 
-    def __init__(self, host: Host, slot: int, fds: List[int]) -> None:
+    def __init__(self, host: Host, message: Message, fds: List[int]) -> None:
         self.settings = host.settings
         self.app = host.app
-        requests, answers, out, self.lifeline = fds
+        self.page = host.page
+        self.pid = os.getpid()
+        requests, answers, out, self.lifeline = fds[:4]
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
@@ -184,12 +197,20 @@ class Child:
         os.close(out)
         hold_lifeline(self.lifeline)
         random.seed()
-        self.channel = channel.Channel(requests, answers, host.page, slot)
-        # A child that the app forks must not hold the channel, or answer on it.
+        self.control = Control(fds[4]) if self.settings["threads"] else None
+        self.threads: Dict[channel.Channel, threading.Thread] = {}
+        self.channel = self.open(message, requests, answers)
+        # A child that the app forks must not hold the channels, or answer on them.
         os.register_at_fork(after_in_child=self.let_go)
 
+    def open(self, message: Message, requests: int, answers: int) -> channel.Channel:
+        return channel.Channel(message["channel"], requests, answers, self.page, message["slot"])
+
     def let_go(self) -> None:
-        self.channel.close()
+        for one in [self.channel, *self.threads]:
+            one.close()
+        if self.control is not None:
+            self.control.socket.close()
         try:
             os.close(self.lifeline)
         except OSError:
@@ -205,16 +226,65 @@ class Child:
         except BaseException:
             self.channel.refuse(traceback.format_exc())
             sys.exit(1)
-        fixed = channel.constants(settings["software"], False)
-        self.channel.announce()
+        self.fixed = channel.constants(settings["software"], settings["threads"] > 1, settings["multiprocess"])
+        if self.control is not None:
+            self.run_threads(self.control)
+        else:
+            output.Here.channel = self.channel
+            self.serve(self.channel)
+        sys.exit(0)
+
+    def serve(self, one: channel.Channel) -> None:
+        assert self.app is not None
         try:
-            self.channel.serve(self.app, fixed)
+            one.announce()
+            one.serve(self.app, self.fixed)
         except (channel.MasterGone, OSError) as e:
             # Also where a child that the app forked returns into this loop.
             sys.stderr.write("worker stops: %s\n" % e)
             sys.stderr.flush()
             os._exit(1)
-        sys.exit(0)
+
+    def run_threads(self, control: Control) -> None:
+        """A thread for each channel, until the master opens no more and the last has ended."""
+        self.start(self.channel)
+        more = True
+        while more:
+            try:
+                more = control.fill()
+                for message in control.messages():
+                    self.start(self.open(message, *control.take(2)))
+            except BaseException:  # of a signal handler of the app: what runs in the threads goes on
+                sys.stderr.write("exception outside of any request\n%s" % traceback.format_exc())
+        for thread in list(self.threads.values()):
+            thread.join()
+
+    def start(self, one: channel.Channel) -> None:
+        # No daemon: the threads that an app starts would be daemons too, and be cut at the end.
+        thread = threading.Thread(target=self.serve_thread, args=(one,), name="request-%d" % one.id)
+        self.threads[one] = thread
+        try:
+            thread.start()
+        except RuntimeError as e:  # the system has no more: the master sees the channel end
+            sys.stderr.write("cannot start a thread: %s\n" % e)
+            one.end()
+            del self.threads[one]
+
+    def serve_thread(self, one: channel.Channel) -> None:
+        """The life of one thread.  However it ends, the master hears of it: the channel closes."""
+        assert self.app is not None
+        output.here.channel = one
+        try:
+            one.announce()
+            one.serve(self.app, self.fixed)
+        except BaseException as e:
+            if os.getpid() != self.pid:  # a child that the app forked has returned into this loop
+                os._exit(1)
+            what = "%s" % e if isinstance(e, (channel.MasterGone, OSError)) else traceback.format_exc()
+            sys.stderr.write("a thread of the worker stops: %s\n" % what)
+        finally:
+            one.end()
+            del self.threads[one]
 
 
 def hold_lifeline(fd: int) -> None:
@@ -303,12 +373,12 @@ def prepare() -> Tuple[Control, mmap.mmap, Message]:
     page = mmap.mmap(PAGE, 0)
     os.close(PAGE)
     control = Control(CONTROL)
-    output.install()
     while True:
         if not control.fill():
             sys.exit(0)
         messages = control.messages()
         if messages:
+            output.install(messages[0]["threads"] > 0)
             return control, page, messages[0]
 
 
@@ -320,7 +390,7 @@ def main() -> None:
     # in the programs that the app starts.
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     control, page, settings = prepare()
-    os.chdir(settings["dir"])
+    os.chdir(settings["workdir"])
     sys.path.insert(0, settings["dir"])
     sys.argv[:] = [settings["name"]]
     host = Host(control, page, settings)

@@ -1,9 +1,13 @@
 """stdout and stderr of the app: lines that say which request they belong to.
 
 Both are one pipe to the master, which splits it into lines.  A line written
-through sys.stdout or sys.stderr begins with a mark that names the request
-that runs; what C code or a child process writes to the descriptor has none,
-and the master knows only which request runs when it reads it.
+through sys.stdout or sys.stderr begins with a mark that names the request that
+the writing thread runs; what C code or a child process writes to the
+descriptor has none, and the master knows only which requests run when it reads
+it.
+
+Where several threads answer requests, each has streams of its own behind the
+same sys.stdout and sys.stderr: the pieces of two threads' lines never mix.
 """
 
 from __future__ import annotations
@@ -11,11 +15,20 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import Any
+import threading
+from typing import Any, Iterable
 
-MARK = b"\x1e%d\x1f"  # the number of the request, between a record and a unit separator
+MARK = b"\x1e%d-%d\x1f"  # channel and request, between a record and a unit separator; zeros for none
+ATOMIC = 4096  # bytes that a pipe takes in one piece (PIPE_BUF of Linux)
 
-current = 0  # the request that runs, or ran last; set by channel.py
+
+class Here(threading.local):
+    """What the running thread is."""
+
+    channel: Any = None  # a channel.Channel.  Set on the class, it is that of every thread without one of its own.
+
+
+here = Here()
 
 
 class Tagged(io.RawIOBase):
@@ -37,28 +50,100 @@ class Tagged(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         text = bytes(data)
-        if not text:
-            return 0
-        mark = MARK % current
-        lines = text.splitlines(keepends=True) if b"\r" not in text else text.split(b"\n")
-        if b"\r" in text:  # a carriage return is part of its line
-            lines = [line + b"\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
-        marked = b"".join([mark + line for line in lines[1:]])
-        first = lines[0] if self.inside else mark + lines[0]
+        if text:
+            self.put(text)
+        return len(text)
+
+    def put(self, text: bytes) -> None:
+        marked = b"".join(tag(text))
+        self.emit(marked[len(mark()) :] if self.inside else marked)
         self.inside = not text.endswith(b"\n")
-        rest = memoryview(first + marked)
+
+    def emit(self, data: bytes) -> None:
+        rest = memoryview(data)
         try:
             while rest:
                 rest = rest[os.write(self.fd, rest) :]
         except OSError:
             pass  # nobody reads any more; an app must not fail for its log
-        return len(text)
 
 
-def install() -> None:
+class Whole(Tagged):
+    """A Tagged that writes whole lines, so that other threads' lines never come between."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        self.rest = b""  # of a line whose end is still to come
+        self.cut = False  # a line too long to wait for its end was ended
+
+    def put(self, text: bytes) -> None:
+        if self.cut and text.startswith(b"\n"):
+            text = text[1:]
+        text = self.rest + text
+        end = text.rfind(b"\n") + 1 if len(text) < ATOMIC else len(text)
+        self.cut = end == len(text) > 0 and not text.endswith(b"\n")
+        text, self.rest = text[:end], text[end:]
+        piece = b""
+        for line in tag(text):
+            if piece and len(piece) + len(line) > ATOMIC:
+                self.emit(piece)
+                piece = b""
+            piece += line
+        if piece:
+            self.emit(piece + b"\n" if self.cut else piece)
+
+    def close(self) -> None:
+        rest, self.rest = self.rest, b""
+        if rest:
+            self.put(rest + b"\n")
+        super().close()
+
+
+def mark() -> bytes:
+    channel = here.channel
+    return MARK % ((channel.id, channel.seq) if channel is not None else (0, 0))
+
+
+def tag(text: bytes) -> Iterable[bytes]:
+    """The lines of a text, each with its mark; a carriage return is part of its line."""
+    start = mark()
+    *lines, last = text.split(b"\n")
+    tagged = [start + line + b"\n" for line in lines]
+    return [*tagged, start + last] if last else tagged
+
+
+def stream(raw: Tagged) -> io.TextIOWrapper:
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[arg-type]
+
+
+class Streams(threading.local):
+    """A stream for each thread that writes."""
+
+    def __init__(self, fd: int) -> None:
+        self.stream = stream(Whole(fd))
+
+
+class PerThread:
+    """sys.stdout or sys.stderr of a process whose threads answer requests: to each its own."""
+
+    def __init__(self, fd: int) -> None:
+        self.streams = Streams(fd)
+
+    def write(self, text: str) -> int:
+        return self.streams.stream.write(text)
+
+    def flush(self) -> None:
+        self.streams.stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.streams.stream, name)
+
+
+def install(threads: bool) -> None:
     """Put tagged streams in the place of sys.stdout and sys.stderr."""
     sys.stdout.flush()
     sys.stderr.flush()
-    sys.stdout = io.TextIOWrapper(Tagged(1), encoding="utf-8", errors="backslashreplace", line_buffering=True)
-    sys.stderr = io.TextIOWrapper(Tagged(2), encoding="utf-8", errors="backslashreplace", line_buffering=True)
-    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
+    for name, fd in (("stdout", 1), ("stderr", 2)):
+        text = PerThread(fd) if threads else stream(Tagged(fd))
+        setattr(sys, name, text)
+        setattr(sys, "__%s__" % name, text)
