@@ -19,7 +19,9 @@
 // with ToHTTP, and gives it to any http.Handler with a ResponseWriter that
 // writes the protocol (a Stream). What cannot be said in an http.Request is in
 // its Front: see FrontOf. Conns is the accept loop and the shutdown that they
-// share.
+// share. Oneshot is all of a server, and Exchange all of a client, for the
+// protocols that spend a connection on each request and do not frame the
+// response: they add their encoding of the parameters.
 //
 // # What is safe where
 //

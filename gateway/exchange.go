@@ -4,6 +4,7 @@ package gateway
 // each request and answer with a head and a body without framing.
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,9 @@ var _ RoundTripper = (*Exchange)(nil)
 // smallBody is the size up to which a body leaves in one write with what goes
 // before it.
 const smallBody = 16 << 10
+
+// largePart is what is read of a larger one at a time.
+const largePart = 32 << 10
 
 // RoundTrip sends one request. A Read of req.Body that is under way when the
 // response ends is not waited for; none begins after it.
@@ -97,6 +101,7 @@ func (e *Exchange) RoundTrip(ctx context.Context, req *Request) (*Response, erro
 	}
 	if x.left == 0 {
 		x.end()
+		x.drop()
 	}
 	return &Response{Head: *head, Body: x}, nil
 }
@@ -106,7 +111,7 @@ func (e *Exchange) dial(ctx context.Context) (net.Conn, error) {
 	var err error
 	if e.Dial == nil {
 		conn, err = Dial(ctx, e.Address, e.ConnectTimeout)
-	} else if conn, err = e.Dial(ctx); err != nil {
+	} else if conn, err = e.Dial(ctx); err != nil && !errors.Is(err, ErrUnreachable) {
 		err = fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	if err != nil {
@@ -160,7 +165,8 @@ func (x *exchange) expect() {
 	}
 }
 
-// read is a Read of the connection, with its error put into words.
+// read is a Read of the connection. What ended the exchange goes before what
+// the connection says of it.
 func (x *exchange) read(b []byte) (int, error) {
 	x.expect()
 	n, err := x.conn.Read(b)
@@ -173,11 +179,15 @@ func (x *exchange) read(b []byte) (int, error) {
 	case x.err != nil:
 		err = x.err
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		err = fmt.Errorf("%s: nothing from the back end for %v: %w", x.protocol, x.timeout, ErrTimeout)
+		err = x.late()
 	default:
-		err = fmt.Errorf("%s: cannot read the response: %w", x.protocol, err)
+		err = fmt.Errorf("%s: %w", x.protocol, err)
 	}
 	return n, err
+}
+
+func (x *exchange) late() error {
+	return fmt.Errorf("%s: nothing from the back end for %v: %w", x.protocol, x.timeout, ErrTimeout)
 }
 
 // readHead reads the head, and what came with it.
@@ -213,16 +223,20 @@ func (x *exchange) readHead(limit int) (*Head, error) {
 // first from bytes are known not to hold it: so each byte is looked at once,
 // and not again with every piece that comes.
 func headEnds(b []byte, from int) bool {
-	from = max(from-2, 0)
-	if from == 0 && headEnd(b[:min(len(b), 2)]) != 0 {
+	at := max(from-2, 0)
+	if at == 0 && headEnd(b[:min(len(b), 2)]) != 0 {
 		return true
 	}
-	for i := from; i < len(b); i++ {
-		if b[i] == '\n' && headEnd(b[i+1:min(len(b), i+3)]) != 0 {
+	for {
+		i := bytes.IndexByte(b[at:], '\n')
+		if i < 0 {
+			return false
+		}
+		at += i + 1
+		if headEnd(b[at:min(len(b), at+2)]) != 0 {
 			return true
 		}
 	}
-	return false
 }
 
 // headless is the error for a connection that ended with n bytes of a head.
@@ -231,36 +245,46 @@ func (x *exchange) headless(n int, err error) error {
 	cause, writeErr := x.err, x.writeErr
 	x.mu.Unlock()
 	switch {
-	case cause != nil, errors.Is(err, ErrTimeout):
+	case cause != nil:
+		return cause
+	case errors.Is(err, ErrTimeout):
 		return err
 	case n > 0:
 		return fmt.Errorf("%s: the response ends within its head, after %d bytes: %w", x.protocol, n, ErrBadResponse)
 	case writeErr != nil:
-		err = writeErr
+		return fmt.Errorf("%s: %w: %w", x.protocol, writeErr, ErrNotAnswered)
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("%s: %w", x.protocol, ErrNotAnswered)
 	}
-	return fmt.Errorf("%w: %w", ErrNotAnswered, err)
+	return fmt.Errorf("%w: %w", err, ErrNotAnswered)
 }
 
 // write is a Write to the connection. Its failure is not yet that of the
 // exchange: the answer may be there all the same.
 func (x *exchange) write(b []byte) bool {
 	_, err := x.conn.Write(b)
-	if err == nil {
+	switch {
+	case err == nil:
 		return true
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		x.fail(x.late())
+		return false
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.writeErr = fmt.Errorf("%s: cannot write the request: %w", x.protocol, err)
+	x.writeErr = err
 	return false
 }
 
 // send writes what out holds and then size bytes of body.
 func (x *exchange) send(out *buffer, body io.Reader, size int64) {
 	defer out.free()
-	b := out.grow(smallBody + 1)
 	whole := size <= smallBody
+	room := largePart
+	if whole {
+		room = int(size) + 1
+	}
+	b := out.grow(room)
 	for {
 		n, end, err := x.next(body, b[len(b):cap(b)], size)
 		if err != nil {
@@ -292,19 +316,14 @@ var errOver = errors.New("gateway: the response is complete")
 func (x *exchange) next(body io.Reader, b []byte, left int64) (n int, end bool, err error) {
 	b = b[:min(int64(len(b)), left+1)]
 	n, err = x.readBody(body, b)
-	if int64(n) == left && err == nil {
-		var more [1]byte
-		for n := 0; n == 0 && err == nil; {
-			n, err = x.readBody(body, more[:])
-			if n > 0 {
-				left = -1
-			}
-		}
+	more := 0
+	for int64(n) == left && more == 0 && err == nil {
+		more, err = x.readBody(body, make([]byte, 1))
 	}
 	switch {
 	case errors.Is(err, errOver):
 		return 0, false, err
-	case int64(n) > left:
+	case int64(n+more) > left:
 		return 0, false, fmt.Errorf("%s: the request's body is longer than its length says: %w", x.protocol, ErrBody)
 	case err == nil:
 		return n, false, nil
@@ -368,11 +387,12 @@ func (x *exchange) Read(b []byte) (int, error) {
 	switch {
 	case x.left == 0, x.left < 0 && errors.Is(err, io.EOF):
 		x.end()
+		x.drop()
 		return n, io.EOF
 	case errors.Is(err, io.EOF):
 		err = fmt.Errorf("%s: the response ends %d bytes before its Content-Length: %w", x.protocol, x.left, io.ErrUnexpectedEOF)
-	}
-	if err != nil {
+		fallthrough
+	case err != nil:
 		x.fail(err)
 		x.release()
 	}
@@ -383,7 +403,7 @@ func (x *exchange) Read(b []byte) (int, error) {
 func (x *exchange) drop() {
 	if x.in != nil {
 		x.in.free()
-		x.in = nil
+		x.in, x.rest = nil, nil
 	}
 }
 

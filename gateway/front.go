@@ -41,6 +41,21 @@ type Front struct {
 
 type frontKey struct{}
 
+// arrived is the context of a request that came over a gateway protocol, and
+// what belongs to it: one allocation instead of three.
+type arrived struct {
+	context.Context
+	front Front
+	url   url.URL
+}
+
+func (a *arrived) Value(key any) any {
+	if key == (frontKey{}) {
+		return &a.front
+	}
+	return a.Context.Value(key)
+}
+
 // FrontOf returns what the front server said of the request with this
 // context, nil if it did not come over a gateway protocol.
 func FrontOf(ctx context.Context) *Front {
@@ -79,25 +94,26 @@ type Incoming struct {
 // is answered with 400: no method, a path with control characters, a length
 // that is no number, two lengths or content types that differ.
 func ToHTTP(ctx context.Context, in Incoming) (*http.Request, error) {
-	front := &Front{Protocol: in.Protocol, Role: in.Role, Params: in.Params, Data: in.Data, Stderr: in.Stderr}
-	m, err := readMeta(in.Params)
+	a := &arrived{Context: ctx}
+	front := &a.front
+	*front = Front{Protocol: in.Protocol, Role: in.Role, Params: in.Params, Data: in.Data, Stderr: in.Stderr}
+	var m meta
+	err := m.read(in.Params)
 	if err != nil {
 		return nil, err
 	}
 	if err := front.setPath(&m, in.Script); err != nil {
 		return nil, err
 	}
-	r := &http.Request{
-		Method:     m.method,
-		Host:       m.host,
-		Header:     m.header,
-		RemoteAddr: m.remote(in.Conn),
-		RequestURI: m.requestURI,
-		Body:       http.NoBody,
-	}
-	if r.URL, err = front.url(&m); err != nil {
-		return nil, err
-	}
+	front.setURL(&a.url, &m)
+	r := (&http.Request{}).WithContext(a) // the copy is the only one that is allocated
+	r.Method = m.method
+	r.Host = m.host
+	r.Header = m.header
+	r.RemoteAddr = m.remote(in.Conn)
+	r.RequestURI = m.requestURI
+	r.URL = &a.url
+	r.Body = http.NoBody
 	if r.RequestURI == "" {
 		r.RequestURI = r.URL.RequestURI()
 	}
@@ -126,7 +142,7 @@ func ToHTTP(ctx context.Context, in Incoming) (*http.Request, error) {
 			return nil, err
 		}
 	}
-	return r.WithContext(context.WithValue(ctx, frontKey{}, front)), nil
+	return r, nil
 }
 
 // meta are the parameters that an http.Request has fields for.
@@ -136,13 +152,20 @@ type meta struct {
 	remoteAddr, remotePort                           string
 	contentLength, dataLength                        string
 	scriptName, pathInfo                             string
-	hasPathInfo, https                               bool
+	hasPathInfo, hasQuery, https                     bool
 	header                                           http.Header
+	repeated                                         bool // a header came more than once
 }
 
-func readMeta(params []Param) (meta, error) {
-	m := meta{header: make(http.Header, len(params))}
-	values := make([]string, 0, len(params)) // the headers' one-value slices are parts of this one
+func (m *meta) read(params []Param) error {
+	headers := 1 // CONTENT_TYPE
+	for i := range params {
+		if strings.HasPrefix(params[i].Name, "HTTP_") {
+			headers++
+		}
+	}
+	m.header = make(http.Header, headers)
+	values := make([]string, 0, headers) // the headers' one-value slices are parts of this one
 	set := func(name, value string) {
 		values = append(values, value)
 		m.header[name] = values[len(values)-1 : len(values) : len(values)]
@@ -156,12 +179,12 @@ func readMeta(params []Param) (meta, error) {
 			case header == "Host":
 				m.host = value
 			case !ok:
+			case breaksLine(value):
+				return fmt.Errorf("gateway: control character in the value of header %.64q", header)
 			case have == nil:
 				set(header, value)
-			case header == "Cookie":
-				have[0] += "; " + value
 			default:
-				have[0] += ", " + value
+				m.header[header], m.repeated = append(have, value), true
 			}
 			continue
 		}
@@ -175,7 +198,7 @@ func readMeta(params []Param) (meta, error) {
 		case "DOCUMENT_URI":
 			m.documentURI = value
 		case "QUERY_STRING":
-			m.query = value
+			m.query, m.hasQuery = value, true
 		case "SERVER_NAME":
 			m.serverName = value
 		case "SERVER_PORT":
@@ -196,29 +219,65 @@ func readMeta(params []Param) (meta, error) {
 			m.dataLength = value
 		case "CONTENT_LENGTH":
 			if m.contentLength != "" && value != m.contentLength {
-				return m, fmt.Errorf("gateway: two lengths of the body, %.32q and %.32q", m.contentLength, value)
+				return fmt.Errorf("gateway: two lengths of the body, %.32q and %.32q", m.contentLength, value)
 			}
 			m.contentLength = value
 		case "CONTENT_TYPE":
 			if contentType != "" && value != contentType {
-				return m, ErrDuplicateContentType
+				return ErrDuplicateContentType
 			}
 			contentType = value
 		}
 	}
 	if contentType != "" {
+		if breaksLine(contentType) {
+			return fmt.Errorf("gateway: control character in CONTENT_TYPE %.64q", contentType)
+		}
 		set("Content-Type", contentType)
 	}
+	if m.repeated {
+		m.join()
+	}
 	if m.host == "" && m.serverName != "" {
-		m.host = m.serverName
-		if strings.Contains(m.host, ":") && !strings.HasPrefix(m.host, "[") {
-			m.host = "[" + m.host + "]"
-		}
-		if p := m.serverPort; p != "" && p != "80" && !(p == "443" && m.https) {
-			m.host += ":" + p
+		m.setHost()
+	}
+	return m.check()
+}
+
+// join makes one value of each header, once all are known: one by one the cost
+// would be the square of their number.
+func (m *meta) join() {
+	for name, values := range m.header {
+		if len(values) > 1 {
+			separator := ", "
+			if name == "Cookie" {
+				separator = "; "
+			}
+			m.header[name] = []string{strings.Join(values, separator)}
 		}
 	}
-	return m, m.check()
+}
+
+// setHost makes the host that the client must have asked for. HAProxy's
+// SERVER_NAME is the Host header as it came, its port included.
+func (m *meta) setHost() {
+	m.host = m.serverName
+	switch strings.Count(m.host, ":") {
+	case 0:
+	case 1:
+		return
+	default:
+		if strings.HasPrefix(m.host, "[") {
+			if !strings.HasSuffix(m.host, "]") {
+				return
+			}
+		} else {
+			m.host = "[" + m.host + "]"
+		}
+	}
+	if p := m.serverPort; p != "" && p != "80" && !(p == "443" && m.https) {
+		m.host += ":" + p
+	}
 }
 
 // errNoMethod is for a request without a REQUEST_METHOD that could be one.
@@ -233,17 +292,17 @@ func (m *meta) check() error {
 			return errNoMethod
 		}
 	}
-	for _, v := range [...]*string{&m.requestURI, &m.query, &m.host} {
+	for _, v := range [...]*string{&m.requestURI, &m.query, &m.host, &m.remoteAddr, &m.remotePort} {
 		if hasControl(*v) {
 			return fmt.Errorf("gateway: control character in %.64q", *v)
 		}
 	}
-	for name, values := range m.header {
-		if strings.ContainsAny(values[0], "\r\n\x00") {
-			return fmt.Errorf("gateway: control character in the value of header %.64q", name)
-		}
-	}
 	return nil
+}
+
+// breaksLine reports whether s holds what ends a header's line, or its text.
+func breaksLine(s string) bool {
+	return strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, '\r') >= 0 || strings.IndexByte(s, 0) >= 0
 }
 
 func hasControl(s string) bool {
@@ -309,20 +368,36 @@ func requestPath(uri string) string {
 	return uri
 }
 
-// url is the URL of a request for the handlers: the decoded path, and the
+// setURL makes the URL of a request for the handlers: the decoded path, and the
 // original spelling where that says the same.
-func (f *Front) url(m *meta) (*url.URL, error) {
-	u := &url.URL{Path: f.ScriptName + f.PathInfo, RawQuery: m.query}
-	if m.requestURI != "" {
-		raw := requestPath(m.requestURI)
-		if path, err := url.PathUnescape(raw); err == nil && path == u.Path && raw != path {
+func (f *Front) setURL(u *url.URL, m *meta) {
+	u.Path, u.RawQuery = f.ScriptName+f.PathInfo, m.query
+	if m.requestURI == "" {
+		return
+	}
+	raw := requestPath(m.requestURI)
+	if raw != u.Path || !spelledOneWay(raw) {
+		if path, err := url.PathUnescape(raw); err == nil && path == u.Path {
 			u.RawPath = raw
 		}
-		if m.query == "" {
-			_, u.RawQuery, _ = strings.Cut(m.requestURI, "?")
+	}
+	if !m.hasQuery {
+		_, u.RawQuery, _ = strings.Cut(m.requestURI, "?")
+	}
+	u.ForceQuery = u.RawQuery == "" && strings.HasSuffix(m.requestURI, "?")
+}
+
+// spelledOneWay reports whether package url writes a path just so: it would
+// make "%21" of "!", which is the same but not what the client wrote.
+func spelledOneWay(path string) bool {
+	for i := range len(path) {
+		switch c := path[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '/', c == '-', c == '_', c == '.', c == '~':
+		default:
+			return false
 		}
 	}
-	return u, nil
+	return true
 }
 
 // Split returns how a request's path is divided for an app that is mounted at
@@ -378,7 +453,11 @@ func headerName(rest string) (string, bool) {
 	if len(b) == 0 {
 		return "", false
 	}
-	return textproto.CanonicalMIMEHeaderKey(string(b)), true
+	name := textproto.CanonicalMIMEHeaderKey(string(b))
+	if cgi, ok := wellKnown[name]; ok && !strings.HasPrefix(cgi, "HTTP_") { // "HTTP_proxy"
+		return "", false
+	}
+	return name, true
 }
 
 // headerNames is wellKnown the other way round; "" marks what is not passed on.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,7 +10,9 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Handler answers HTTP requests by a back end.
@@ -27,6 +30,10 @@ type Handler struct {
 	// MaxBody is how many bytes a request's body may have; more is a 413.
 	// 0: 1 GiB; negative: no limit.
 	MaxBody int64
+
+	// Redirect answers local redirects, after every check that it makes of a
+	// client's request. nil: this Handler, whose back end then answers them.
+	Redirect http.Handler
 
 	// Log takes what the back end writes to its error stream, and its
 	// failures. nil: slog.Default().
@@ -52,36 +59,55 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, http.StatusText(status)+"\n")
 	}
-	for range maxRedirects {
-		req, status, err := h.request(r)
-		if err != nil {
+	for {
+		location, status, err := h.exchange(w, r, log)
+		if err == nil && location == "" {
+			return
+		}
+		next := r
+		if err == nil {
+			next, err = redirected(r, location)
+			status = http.StatusBadGateway
+		}
+		switch {
+		case err != nil:
 			fail(status, err)
 			return
-		}
-		stderr := &stderrLog{log: log, uri: r.RequestURI}
-		req.Stderr = stderr
-		resp, err := h.RoundTripper.RoundTrip(r.Context(), req)
-		if err != nil {
-			stderr.flush()
-			fail(StatusOf(err), err)
+		case h.Redirect != nil:
+			h.Redirect.ServeHTTP(w, next)
 			return
 		}
-		if resp.LocalRedirect == "" {
-			err = CopyResponse(w, resp)
-			stderr.flush()
-			if err != nil {
-				log.Error("a response is cut short", "method", r.Method, "uri", r.RequestURI, "error", err)
-				panic(http.ErrAbortHandler) // so that the client sees a cut, not an end
-			}
-			return
-		}
-		resp.Body.Close()
-		if r, err = redirected(r, resp.LocalRedirect); err != nil {
-			fail(http.StatusBadGateway, err)
-			return
-		}
+		r = next
 	}
-	fail(http.StatusBadGateway, fmt.Errorf("more than %d local redirects, one after the other", maxRedirects))
+}
+
+// exchange has the back end answer a request. location: its answer is a local
+// redirect, and nothing is written yet; err: neither is it, and status is to
+// be.
+func (h *Handler) exchange(w http.ResponseWriter, r *http.Request, log *slog.Logger) (location string, status int, err error) {
+	req, status, err := h.request(r)
+	if err != nil {
+		return "", status, err
+	}
+	if file, ok := req.Body.(*os.File); ok { // collect's
+		defer file.Close()
+	}
+	stderr := &stderrLog{log: log, uri: r.RequestURI}
+	req.Stderr = stderr
+	defer stderr.flush()
+	resp, err := h.RoundTripper.RoundTrip(r.Context(), req)
+	switch {
+	case err != nil:
+		return "", StatusOf(err), err
+	case resp.LocalRedirect != "":
+		_ = resp.Body.Close() // nobody wants it
+		return resp.LocalRedirect, 0, nil
+	}
+	if err := CopyResponse(w, resp); err != nil {
+		log.Error("a response is cut short", "method", r.Method, "uri", r.RequestURI, "error", err)
+		panic(http.ErrAbortHandler) // so that the client sees a cut, not an end
+	}
+	return "", 0, nil
 }
 
 // request makes the back end's request; status is for err.
@@ -111,10 +137,16 @@ func (h *Handler) request(r *http.Request) (req *Request, status int, err error)
 	if req, err = FromHTTP(r, target); err == nil && h.Complete != nil {
 		err = h.Complete(r, req)
 	}
-	if req != nil && req.Body != nil {
+	if err != nil {
+		if file, ok := body.(*os.File); ok {
+			file.Close()
+		}
+		return nil, http.StatusBadRequest, err
+	}
+	if req.Body != nil {
 		req.Body = body
 	}
-	return req, http.StatusBadRequest, err
+	return req, 0, nil
 }
 
 var errBodyTooLarge = errors.New("the body is larger than what is taken")
@@ -169,18 +201,24 @@ func CopyResponse(w http.ResponseWriter, resp *Response) error {
 	w.WriteHeader(resp.Status)
 	rc := http.NewResponseController(w)
 	b := make([]byte, 32<<10)
-	sent := int64(0)
+	left := resp.ContentLength
 	for {
 		n, err := resp.Body.Read(b)
+		surplus := left >= 0 && int64(n) > left
+		if surplus { // net/http would write nothing of it, not even what belongs to the body
+			n = int(left)
+		}
+		left -= int64(n)
 		if n > 0 {
-			m, werr := w.Write(b[:n])
-			sent += int64(m)
-			switch {
-			case errors.Is(werr, http.ErrBodyNotAllowed), errors.Is(werr, http.ErrContentLength):
-				return nil // more than the head announced: it ends there
-			case werr != nil:
-				return werr
+			switch _, err := w.Write(b[:n]); {
+			case errors.Is(err, http.ErrBodyNotAllowed), errors.Is(err, http.ErrContentLength):
+				return nil // it ends where the head said
+			case err != nil:
+				return err
 			}
+		}
+		if surplus {
+			return nil
 		}
 		switch {
 		case errors.Is(err, io.EOF):
@@ -194,19 +232,53 @@ func CopyResponse(w http.ResponseWriter, resp *Response) error {
 	}
 }
 
+// redirectsKey holds how many local redirects have led to a request.
+type redirectsKey struct{}
+
 // redirected is the request that a local redirect stands for: a GET without a
-// body (RFC 3875, section 6.2.2).
+// body (RFC 3875, section 6.2.2). What a front server said of the first one's
+// path does not hold for it.
 func redirected(r *http.Request, location string) (*http.Request, error) {
 	u, err := url.ParseRequestURI(location)
 	if err != nil {
-		return nil, fmt.Errorf("a local redirect to %.64q: %w", location, err)
+		return nil, fmt.Errorf("a local redirect to %.64q: %w: %w", location, err, ErrBadResponse)
 	}
-	next := r.Clone(r.Context())
+	count, _ := r.Context().Value(redirectsKey{}).(int)
+	if count++; count > maxRedirects {
+		return nil, fmt.Errorf("more than %d local redirects, one after the other", maxRedirects)
+	}
+	ctx := context.WithValue(r.Context(), redirectsKey{}, count)
+	if front := FrontOf(ctx); front != nil {
+		ctx = context.WithValue(ctx, frontKey{}, front.redirected(u, location))
+	}
+	next := r.Clone(ctx)
 	next.Method, next.URL, next.RequestURI = http.MethodGet, u, location
 	next.Body, next.ContentLength = http.NoBody, 0
 	next.Header.Del("Content-Length")
 	next.Header.Del("Content-Type")
 	return next, nil
+}
+
+// redirected is f for a local redirect to location, which u is.
+func (f *Front) redirected(u *url.URL, location string) *Front {
+	next := *f
+	next.Data, next.DataLength = nil, 0
+	next.ScriptName, next.PathInfo = "", u.Path
+	if rest, ok := strings.CutPrefix(u.Path, f.ScriptName); ok && (rest == "" || rest[0] == '/') {
+		next.ScriptName, next.PathInfo = f.ScriptName, rest
+	}
+	next.Params = slices.Clone(f.Params)
+	for _, p := range []Param{{"REQUEST_METHOD", http.MethodGet}, {"REQUEST_URI", location}, {"QUERY_STRING", u.RawQuery}} {
+		next.Params = Set(next.Params, p.Name, p.Value)
+	}
+	next.Params = slices.DeleteFunc(next.Params, func(p Param) bool {
+		switch p.Name {
+		case "DOCUMENT_URI", "SCRIPT_FILENAME", "PATH_TRANSLATED", "ORIG_PATH_INFO", "FCGI_DATA_LENGTH", "FCGI_DATA_LAST_MOD":
+			return true // of the first path
+		}
+		return false
+	})
+	return &next
 }
 
 // stderrLog logs a back end's error stream, a line a record.
@@ -221,20 +293,14 @@ const maxLine = 8 << 10
 func (s *stderrLog) Write(b []byte) (int, error) {
 	n := len(b)
 	for len(b) > 0 {
-		i := bytes.IndexByte(b, '\n')
-		part := b
-		if i >= 0 {
-			part = b[:i]
+		line, rest, ended := bytes.Cut(b, []byte{'\n'})
+		if room := maxLine - len(s.line); len(line) > room { // it becomes several records
+			line, rest, ended = b[:room], b[room:], true
 		}
-		s.line = append(s.line, part[:min(len(part), maxLine-len(s.line))]...)
-		if i < 0 {
-			if len(s.line) == maxLine {
-				s.flush()
-			}
-			return n, nil
+		s.line = append(s.line, line...)
+		if b = rest; ended {
+			s.flush()
 		}
-		b = b[i+1:]
-		s.flush()
 	}
 	return n, nil
 }
@@ -244,68 +310,4 @@ func (s *stderrLog) flush() {
 		s.log.Error("the back end says: "+strconv.QuoteToASCII(string(line)), "uri", s.uri)
 	}
 	s.line = s.line[:0]
-}
-
-// Transport makes an http.RoundTripper of a RoundTripper, so that an
-// http.Client can talk to any back end. The URL's path is PATH_INFO.
-type Transport struct{ RoundTripper RoundTripper }
-
-var _ http.RoundTripper = Transport{}
-
-// RoundTrip sends one request.
-func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body != nil {
-		defer r.Body.Close()
-	}
-	out := r.Clone(r.Context())
-	out.RequestURI = r.URL.RequestURI()
-	if out.Host == "" {
-		out.Host = r.URL.Host
-	}
-	if out.Proto == "" {
-		out.Proto = "HTTP/1.1"
-	}
-	target := Target{PathInfo: r.URL.Path, ContentLength: -1}
-	body := r.Body
-	switch {
-	case r.Body == nil || r.Body == http.NoBody:
-	case r.ContentLength > 0:
-		target.ContentLength = r.ContentLength
-	default:
-		var err error
-		if body, target.ContentLength, err = collect(r.Body, -1); err != nil {
-			return nil, err
-		}
-	}
-	req, err := FromHTTP(out, target)
-	if err != nil {
-		return nil, err
-	}
-	if req.Body != nil {
-		req.Body = body
-	}
-	if get := r.GetBody; get != nil {
-		req.GetBody = func() (io.Reader, error) { return get() }
-	}
-	resp, err := t.RoundTripper.RoundTrip(r.Context(), req)
-	if err != nil {
-		return nil, err
-	}
-	header := resp.Header
-	if resp.LocalRedirect != "" {
-		header = header.Clone()
-		header.Set("Location", resp.LocalRedirect)
-		resp.Status = http.StatusFound
-	}
-	return &http.Response{
-		Status:        strconv.Itoa(resp.Status) + " " + http.StatusText(resp.Status),
-		StatusCode:    resp.Status,
-		Proto:         "HTTP/1.1",
-		ProtoMajor:    1,
-		ProtoMinor:    1,
-		Header:        header,
-		Body:          resp.Body,
-		ContentLength: resp.ContentLength,
-		Request:       r,
-	}, nil
 }

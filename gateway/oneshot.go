@@ -32,10 +32,10 @@ import (
 // protocols have no other way to say it, so that over a Unix socket only a
 // Content-Length shows it.
 type Oneshot struct {
-	Protocol string             // "scgi"; for Front, and to begin messages
-	Form     Form               // of the response's head
-	Handler  http.Handler       // nil: http.DefaultServeMux
-	Log      *slog.Logger       // nil: slog.Default()
+	Protocol string              // "scgi"; for Front, and to begin messages
+	Form     Form                // of the response's head
+	Handler  http.Handler        // nil: http.DefaultServeMux
+	Log      *slog.Logger        // nil: slog.Default()
 	Allow    func(net.Addr) bool // nil: everyone
 
 	// HeadTimeout is from the opening of the connection, which a peer opens to
@@ -117,12 +117,14 @@ func (r *oneshot) refuse(err error) {
 	r.log.Error(r.Protocol+": connection refused", "peer", peer(r.conn), "error", err)
 }
 
-// peer is the address of the other end, for the log.
+// peer is the address of the other end, for the log: for a Unix socket, whose
+// clients have none, the socket's own.
 func peer(c net.Conn) string {
-	if addr := c.RemoteAddr(); addr != nil && addr.String() != "" {
-		return addr.String()
+	addr := c.RemoteAddr()
+	if addr, ok := addr.(*net.UnixAddr); ok && (addr.Name == "" || addr.Name == "@") {
+		return "unix:" + c.LocalAddr().String()
 	}
-	return "unix"
+	return addr.String()
 }
 
 // errSilent is for a connection that ends before its first byte: somebody
@@ -255,7 +257,6 @@ func (r *oneshot) whole() {
 
 // watch waits for the end of what the peer sends.
 func (r *oneshot) watch() {
-	_ = r.conn.SetReadDeadline(time.Time{}) // a handler's, for the body
 	var b [1]byte
 	for {
 		n, err := r.conn.Read(b[:])
@@ -270,7 +271,7 @@ func (r *oneshot) watch() {
 			r.cancel()
 			_ = r.conn.Close()
 			return
-		case errors.Is(err, os.ErrDeadlineExceeded):
+		case errors.Is(err, os.ErrDeadlineExceeded): // a handler's, for the body
 			if r.conn.SetReadDeadline(time.Time{}) != nil {
 				return
 			}
@@ -350,6 +351,8 @@ func freeStream(s *PlainStream) {
 // over is the Stream behind a response that has ended.
 type over struct{}
 
-func (over) WriteHead(int, http.Header) error { return http.ErrHandlerTimeout }
-func (over) Write([]byte) (int, error)        { return 0, http.ErrHandlerTimeout }
-func (over) Flush() error                     { return http.ErrHandlerTimeout }
+var errReturned = errors.New("gateway: the handler has returned")
+
+func (over) WriteHead(int, http.Header) error { return errReturned }
+func (over) Write([]byte) (int, error)        { return 0, errReturned }
+func (over) Flush() error                     { return errReturned }

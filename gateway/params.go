@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -29,8 +30,12 @@ var ErrDuplicateContentType = errors.New("gateway: duplicate Content-Type")
 //     inside the app obey);
 //   - Content-Type and Content-Length take no HTTP_ prefix, and the length is
 //     target's, of the body as it was received;
+//   - X-Sendfile-Type and X-Accel-* are dropped, by which a front server tells
+//     an app which files it may send (CVE-2025-61780);
 //   - hop-by-hop framing (Transfer-Encoding, Connection, Keep-Alive, TE,
-//     Trailer, Upgrade) ends at the server.
+//     Trailer, Upgrade) ends at the server;
+//   - a path that holds a control character once it is decoded is an error
+//     (CVE-2019-11043).
 //
 // Values of a repeated header are joined with ", ", those of Cookie with "; "
 // (RFC 9110, section 5.3; RFC 6265, section 5.4).
@@ -40,6 +45,9 @@ var ErrDuplicateContentType = errors.New("gateway: duplicate Content-Type")
 // else it sent included; only headers, the script's name, the path and the
 // length are r's and target's.
 func AppendHTTP(params []Param, r *http.Request, target Target) ([]Param, error) {
+	if hasControl(target.ScriptName) || hasControl(target.PathInfo) {
+		return params, fmt.Errorf("gateway: control character in the path %.64q", target.ScriptName+target.PathInfo)
+	}
 	if front := FrontOf(r.Context()); front != nil {
 		params = append(params,
 			Param{"SCRIPT_NAME", target.ScriptName},
@@ -115,6 +123,9 @@ func cgiName(header string) (string, bool) {
 	if name, ok := wellKnown[header]; ok {
 		return name, name != ""
 	}
+	if strings.HasPrefix(header, "X-Accel-") {
+		return "", false
+	}
 	var b strings.Builder
 	b.Grow(len("HTTP_") + len(header))
 	b.WriteString("HTTP_")
@@ -182,6 +193,7 @@ var wellKnown = map[string]string{
 	"Trailer":           "",
 	"Transfer-Encoding": "",
 	"Upgrade":           "",
+	"X-Sendfile-Type":   "",
 }
 
 // serverName returns SERVER_NAME and SERVER_PORT: of the Host header, for

@@ -120,6 +120,8 @@ func (h *Head) parse(text string) error {
 				return err
 			}
 			continue
+		case name == variablePrefix:
+			return fmt.Errorf("gateway: a variable without a name: %.64q", line)
 		case strings.HasPrefix(name, variablePrefix):
 			h.Variables = append(h.Variables, Param{name[len(variablePrefix):], value})
 			continue
@@ -133,7 +135,7 @@ func (h *Head) parse(text string) error {
 			}
 			h.ContentLength = n
 		case name == "Location":
-			if location != "" {
+			if _, ok := h.Header[name]; ok {
 				return errors.New("gateway: two Location headers")
 			}
 			location = value

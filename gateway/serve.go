@@ -162,8 +162,8 @@ func (s *Conns) Close() error {
 	defer s.mu.Unlock()
 	s.closed = true
 	for c := range s.conns {
+		err = errors.Join(err, ignoreClosed(c.Conn.Close())) // first: a handler that sees the end must not answer
 		c.end()
-		err = errors.Join(err, ignoreClosed(c.Conn.Close()))
 	}
 	return err
 }

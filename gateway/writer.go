@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -83,6 +82,7 @@ func (w *ResponseWriter) WriteHeader(status int) {
 			delete(w.header, "Content-Length")
 		} else {
 			w.left = n
+			w.header["Content-Length"] = lengths[:1] // a second one could say something else
 		}
 	}
 	if err := w.stream.WriteHead(status, w.header); err != nil {
@@ -96,9 +96,14 @@ func (w *ResponseWriter) Write(b []byte) (int, error) {
 	if err := w.ready(int64(len(b))); err != nil || len(b) == 0 {
 		return 0, err
 	}
+	if w.bodyless { // of a HEAD, whose handler may write what a GET would get
+		return len(b), nil
+	}
 	surplus := w.left >= 0 && int64(len(b)) > w.left
 	if surplus {
-		b = b[:w.left]
+		if b = b[:w.left]; len(b) == 0 { // no encoder need know an empty part, which ends a FastCGI stream
+			return 0, http.ErrContentLength
+		}
 	}
 	n, err := w.stream.Write(b)
 	if w.left >= 0 {
@@ -123,10 +128,7 @@ func (w *ResponseWriter) ready(n int64) error {
 	switch {
 	case w.err != nil:
 		return w.err
-	case w.bodyless && n > 0:
-		if w.method == http.MethodHead {
-			return nil
-		}
+	case w.bodyless && n > 0 && w.method != http.MethodHead:
 		return http.ErrBodyNotAllowed
 	}
 	return nil
@@ -169,15 +171,6 @@ func limit(r io.Reader, n int64) io.Reader {
 
 // writerOnly hides ReadFrom from io.Copy.
 type writerOnly struct{ io.Writer }
-
-// Write for a HEAD request swallows the body.
-func (w writerOnly) Write(b []byte) (int, error) {
-	n, err := w.Writer.Write(b)
-	if rw := w.Writer.(*ResponseWriter); err == nil && rw.bodyless {
-		n = len(b)
-	}
-	return n, err
-}
 
 // FlushError sends what is held.
 func (w *ResponseWriter) FlushError() error {
@@ -314,7 +307,7 @@ func AppendHead(b []byte, form Form, status int, header http.Header) []byte {
 }
 
 func appendValue(b []byte, value string) []byte {
-	if !strings.ContainsAny(value, "\r\n\x00") {
+	if !breaksLine(value) {
 		return append(b, value...)
 	}
 	for i := range len(value) {
