@@ -2,14 +2,14 @@ package fcgi
 
 // The web server's side: a client of FastCGI programs. This file: its
 // options, and a request's way to a connection and, if that turns out dead, to
-// another. conns.go keeps the connections; exchange.go is one request on a
-// connection of its own; mux.go is a connection that many share.
+// another. conns.go keeps the connections and learn.go asks the program about
+// them; send.go is a request as records; exchange.go is one request on a
+// connection of its own, and mux.go a connection that many share.
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"time"
 
@@ -20,13 +20,20 @@ import (
 type Reuse uint8
 
 const (
-	// ReuseAuto keeps connections to a program that answers FCGI_GET_VALUES,
-	// which is asked once, and opens no more of them than its FCGI_MAX_CONNS.
-	// Others get a connection a request: a kept one would pin a program that
-	// serves one connection at a time, and let all others wait.
+	// ReuseAuto asks the program by FCGI_GET_VALUES, once. One that does not
+	// answer gets a connection a request. One that takes several requests at a
+	// time (FCGI_MPXS_CONNS) shares its connections among them.
+	//
+	// Any other serves one connection at a time with each of its processes, so
+	// that a kept connection occupies a process while nothing is asked of it.
+	// Such a connection is kept for a second, and not at all while a new one has
+	// been waiting for its first byte for some milliseconds, which may be because
+	// all processes are occupied. So neither our own requests nor those of others
+	// wait long for a process that does nothing; and where there are as many
+	// processes as requests at a time, all connections are kept.
 	ReuseAuto   Reuse = iota
 	ReuseNever        // a connection a request
-	ReuseAlways       // keep connections without asking
+	ReuseAlways       // keep connections for IdleTimeout, without asking; none is shared
 )
 
 // Client sends requests to a FastCGI program. The zero value of each field but
@@ -38,7 +45,12 @@ type Client struct {
 	Dial    func(ctx context.Context) (net.Conn, error)
 
 	ConnectTimeout time.Duration // 0: 10 s
-	Timeout        time.Duration // without a byte from the program, or taken by it; it may take half as long again; 0: 60 s
+
+	// Timeout is how long the program may be silent: neither a byte of the
+	// response nor room for one of the request. It may take half as long again
+	// until that is noticed. What is spent on waiting for the request's Body
+	// does not count. 0: 60 s.
+	Timeout time.Duration
 
 	// MaxHead is how many bytes the head of a response may have. 0:
 	// gateway.DefaultMaxHead.
@@ -47,10 +59,12 @@ type Client struct {
 	Reuse Reuse
 
 	// MaxConns is how many connections are open at a time at most; a request
-	// beyond waits for its turn, as long as its context allows. 0: what the
-	// program told of FCGI_MAX_CONNS, if connections are kept; else no limit.
-	// A program that runs as several processes on one socket tells of one
-	// process only: give the number of processes here.
+	// beyond waits for its turn, as long as its context allows. Where a program
+	// serves one connection with each of its processes, give the number of
+	// processes: connections are kept best then. 0: the program's
+	// FCGI_MAX_CONNS under ReuseAuto, else no limit. (A 1 from a program that
+	// shares no connections is what libfcgi says of each of its processes,
+	// however many they are, and is no limit.)
 	MaxConns int
 
 	// MaxRequests is how many requests share a connection at a time: at most
@@ -59,7 +73,7 @@ type Client struct {
 	MaxRequests int
 
 	// IdleTimeout closes a kept connection that had no request for so long.
-	// 0: 30 s.
+	// 0: 30 s; 1 s for one that occupies a process (see ReuseAuto).
 	IdleTimeout time.Duration
 
 	pool pool
@@ -68,7 +82,6 @@ type Client struct {
 const (
 	defaultIdleTimeout = 30 * time.Second
 	defaultMpxRequests = 64
-	smallBody          = 32 << 10 // a body up to this leaves in one write with the parameters
 )
 
 var _ gateway.RoundTripper = (*Client)(nil)
@@ -76,203 +89,79 @@ var _ gateway.RoundTripper = (*Client)(nil)
 // Close closes all connections. Requests that run break off.
 func (c *Client) Close() error { return c.pool.close() }
 
+func (c *Client) timeout() time.Duration { return or(c.Timeout, gateway.DefaultTimeout) }
+
 // RoundTrip sends one request; see gateway.RoundTripper. Its body is written
-// while the response is read. A request is sent a second time, on a new
-// connection, only if a kept connection ended before any byte of a response
-// came and the request is replayable.
+// while the response is read.
+//
+// A request is sent a second time, on a new connection, only if a kept
+// connection ended before any byte of a response came, and the request is
+// replayable or nothing of it has been seen. One that may not be repeated is
+// given a kept connection only after a look whether it is still open.
 func (c *Client) RoundTrip(ctx context.Context, req *gateway.Request) (*gateway.Response, error) {
-	for fresh := false; ; fresh = true {
-		resp, kept, err := c.try(ctx, req, fresh)
-		var again *deadError
+	for after := anyAge; ; {
+		resp, err := c.try(ctx, req, after)
+		var dead *deadError
 		switch {
 		case err == nil:
 			return resp, nil
-		case errors.As(err, &again) && kept && !fresh && again.mayRepeat(req) && ctx.Err() == nil:
-			if req.Body != nil {
-				body, rewindErr := req.GetBody()
-				if rewindErr != nil {
-					return nil, fmt.Errorf("fcgi: %w: %w", gateway.ErrBody, rewindErr)
-				}
-				next := *req
-				next.Body = body
-				req = &next
-			}
-			continue
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
+		case after == anyAge && errors.As(err, &dead) && dead.mayRepeat(req):
+			if req, err = again(req); err != nil {
+				return nil, err
+			}
+			after = c.pool.opened()
+			continue
 		}
 		return nil, fmt.Errorf("fcgi: %s: %w", c.Address, err)
 	}
 }
 
+// again is the request with its body anew.
+func again(req *gateway.Request) (*gateway.Request, error) {
+	if req.Body == nil {
+		return req, nil
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return nil, fmt.Errorf("fcgi: %w: %w", gateway.ErrBody, err)
+	}
+	next := *req
+	next.Body = body
+	return &next, nil
+}
+
+// try sends the request once.
+func (c *Client) try(ctx context.Context, req *gateway.Request, after int) (*gateway.Response, error) {
+	if err := check(req); err != nil {
+		return nil, err
+	}
+	s, m, err := c.lease(ctx, after, req.Replayable())
+	switch {
+	case err != nil:
+		return nil, err
+	case m != nil:
+		return m.roundTrip(ctx, req)
+	}
+	return s.roundTrip(ctx, req)
+}
+
 // deadError is the end of a connection before any byte of a response.
 type deadError struct {
-	err    error
-	unsent bool // nothing of the request can have been seen
+	err     error
+	kept    bool // it had served others: it may have been about to end
+	unsent  bool // nothing of the request can have been seen
+	refused bool // the program asks for another connection
 }
 
 // mayRepeat reports whether the request may be sent again.
 func (e *deadError) mayRepeat(req *gateway.Request) bool {
-	return req.Replayable() || e.unsent && (req.Body == nil || req.GetBody != nil) && req.Data == nil
+	fresh := (req.Body == nil || req.GetBody != nil) && req.Data == nil
+	return e.refused && fresh || e.kept && (req.Replayable() || e.unsent && fresh)
 }
 
 func (e *deadError) Error() string {
 	return gateway.ErrNotAnswered.Error() + ": " + e.err.Error()
 }
 func (e *deadError) Unwrap() []error { return []error{gateway.ErrNotAnswered, e.err} }
-
-// try sends the request once. kept says that the connection had served others.
-func (c *Client) try(ctx context.Context, req *gateway.Request, fresh bool) (resp *gateway.Response, kept bool, err error) {
-	s, m, err := c.lease(ctx, fresh)
-	switch {
-	case err != nil:
-		return nil, false, err
-	case m != nil:
-		return m.roundTrip(ctx, req)
-	}
-	kept = s.used
-	resp, err = s.roundTrip(ctx, req)
-	return resp, kept, err
-}
-
-// begin appends BEGIN_REQUEST and the parameters.
-func begin(b []byte, id uint16, req *gateway.Request, keep bool) ([]byte, error) {
-	b = appendBegin(b, id, req.Role, keep)
-	head := len(b)
-	b = append(b, make([]byte, HeaderLen)...)
-	if i := indexRole(req.Params); i < 0 {
-		b = AppendPair(b, "FCGI_ROLE", req.Role.String())
-	}
-	for i := range req.Params {
-		b = AppendPair(b, req.Params[i].Name, req.Params[i].Value)
-		if len(b) > 16<<20 {
-			return b, fmt.Errorf("%w: parameters of more than 16 MiB", gateway.ErrTooLarge)
-		}
-	}
-	if len(b)-head-HeaderLen > MaxContent {
-		b = split(b, head, id)
-	} else {
-		AppendHeader(b[:head], Header{Type: Params, ID: id, Length: len(b) - head - HeaderLen})
-	}
-	return AppendHeader(b, Header{Type: Params, ID: id}), nil
-}
-
-func indexRole(params []gateway.Param) int {
-	for i := range params {
-		if params[i].Name == "FCGI_ROLE" {
-			return i
-		}
-	}
-	return -1
-}
-
-// split makes several records of parameters that do not fit one.
-func split(b []byte, head int, id uint16) []byte {
-	all := append([]byte(nil), b[head+HeaderLen:]...)
-	b = b[:head]
-	for len(all) > 0 {
-		n := min(len(all), MaxContent)
-		b = AppendHeader(b, Header{Type: Params, ID: id, Length: n})
-		b = append(b, all[:n]...)
-		all = all[n:]
-	}
-	return b
-}
-
-// inputs are the streams that follow the parameters.
-type inputs struct {
-	id     uint16
-	body   io.Reader
-	left   int64
-	data   io.Reader // of a filter, else nil
-	dataIn int64
-	role   gateway.Role
-}
-
-func inputsOf(id uint16, req *gateway.Request) inputs {
-	in := inputs{id: id, body: req.Body, left: req.ContentLength, role: req.Role}
-	if req.Body == nil {
-		in.left = 0
-	}
-	if req.Role == gateway.Filter {
-		in.data, in.dataIn = req.Data, req.DataLength
-	}
-	return in
-}
-
-// small reports whether all of it leaves with the parameters.
-func (in *inputs) small() bool { return in.left+in.dataIn <= smallBody }
-
-// next appends records of at most one buffer's size. more is false with the
-// last.
-func (in *inputs) next(b []byte) (_ []byte, more bool, err error) {
-	for room := smallBody; room > 0; {
-		var n int
-		switch {
-		case in.role == gateway.Authorizer:
-			return b, false, nil // it has no input
-		case in.left > 0:
-			b, n, err = appendFrom(b, Stdin, in.id, in.body, min(in.left, int64(room)))
-			in.left -= int64(n)
-		case in.left == 0:
-			b = AppendHeader(b, Header{Type: Stdin, ID: in.id})
-			in.left = -1
-		case in.role != gateway.Filter:
-			return b, false, nil
-		case in.dataIn > 0:
-			b, n, err = appendFrom(b, Data, in.id, in.data, min(in.dataIn, int64(room)))
-			in.dataIn -= int64(n)
-		default:
-			return AppendHeader(b, Header{Type: Data, ID: in.id}), false, nil
-		}
-		if err != nil {
-			return b, false, err
-		}
-		room -= n
-		if n > 0 && in.left > 0 && in.left > int64(room) {
-			break // what has come leaves
-		}
-	}
-	return b, true, nil
-}
-
-// finish appends the ends of the streams that have not ended.
-func (in *inputs) finish(b []byte) []byte {
-	if in.role == gateway.Authorizer {
-		return b
-	}
-	if in.left >= 0 {
-		b = AppendHeader(b, Header{Type: Stdin, ID: in.id})
-	}
-	if in.role == gateway.Filter {
-		b = AppendHeader(b, Header{Type: Data, ID: in.id})
-	}
-	return b
-}
-
-// appendFrom appends a record with what one read gives, which goes behind the
-// header's room without a copy.
-func appendFrom(b []byte, t Type, id uint16, src io.Reader, n int64) ([]byte, int, error) {
-	head := len(b)
-	if need := head + HeaderLen + int(n); cap(b) < need+64 {
-		b = append(make([]byte, 0, need+64), b...)
-	}
-	if src == nil {
-		return b, 0, fmt.Errorf("%w: %d bytes are announced and there is no reader", gateway.ErrBody, n)
-	}
-	got, err := 0, error(nil)
-	for tries := 0; got == 0 && err == nil && tries < 100; tries++ {
-		got, err = src.Read(b[head+HeaderLen : head+HeaderLen+int(n)])
-	}
-	if got > 0 {
-		b = AppendHeader(b[:head], Header{Type: t, ID: id, Length: got})
-		return b[:head+HeaderLen+got], got, nil // an error comes again
-	}
-	switch {
-	case err == nil:
-		err = io.ErrNoProgress
-	case errors.Is(err, io.EOF):
-		err = fmt.Errorf("it is shorter than announced: %w", io.ErrUnexpectedEOF)
-	}
-	return b, 0, fmt.Errorf("%w: %w", gateway.ErrBody, err)
-}

@@ -67,7 +67,7 @@ var modes = map[string]*Client{
 }
 
 func TestRoundTrips(t *testing.T) {
-	big := strings.Repeat("0123456789abcdef", 10<<20/16)
+	big := strings.Repeat("0123456789abcdef", 2<<20/16)
 	for name, mode := range modes {
 		t.Run(name, func(t *testing.T) {
 			address := serveUnix(t, &Server{Handler: http.HandlerFunc(echo)})

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -29,30 +29,37 @@ type conn struct {
 	waiting  atomic.Int32  // how many those are
 	stop     chan struct{} // closed at the end: they leave
 	asked    atomic.Bool   // the peer has sent GET_VALUES: it understands FCGI_OVERLOADED
-	crowded  bool          // several requests ran at a time: none may keep the connection waiting
 	closing  atomic.Bool   // the last response is sent; what still comes is read and dropped
 
-	deadline   time.Time // that the connection has
-	heads      []head    // requests whose parameters have not ended, the oldest first
-	headSince  time.Time // of the first of them
-	authorizer uint16    // the last request that was one: an end of STDIN may follow its END_REQUEST
+	// The reader's own.
+	crowded bool       // several requests ran at a time: none may keep the connection waiting
+	heads   []*request // whose parameters have not ended, the oldest first
+	held    int        // bytes of their parameters
+	partial time.Time  // since when the record at hand lacks a part
+	room    [8]byte
 
-	mu      sync.Mutex
-	streams map[uint16]*request // begun, and not over; or answered with input still to come
-	last    bool                // the connection closes when nothing runs
+	mu        sync.Mutex
+	streams   map[uint16]*request // begun and not answered
+	leftovers *idSet              // answered before the end of their input, of which more may come
+	unsent    int                 // requests whose END_REQUEST is not sent
+	last      bool                // the connection closes when nothing runs
+	headSince time.Time           // since when the peer owes the rest of what it began; zero: it does not
+	deadline  time.Time           // that the connection has
 }
 
-// head is a request whose parameters have not ended.
-type head struct {
-	req   *request
-	since time.Time
-}
+// idSet is a set of request ids.
+type idSet [1 << 16 / 64]uint64
+
+func (s *idSet) has(id uint16) bool { return s != nil && s[id/64]&(1<<(id%64)) != 0 }
+func (s *idSet) add(id uint16)      { s[id/64] |= 1 << (id % 64) }
+func (s *idSet) remove(id uint16)   { s[id/64] &^= 1 << (id % 64) }
 
 const (
-	defaultMaxParams   = 1 << 20
+	defaultMaxParams   = gateway.DefaultMaxParams
+	defaultHeadTimeout = gateway.DefaultHeadTimeout
 	defaultMaxRequests = 256
 	defaultMaxConns    = 1024
-	defaultHeadTimeout = 30 * time.Second
+	heldParams         = 16              // times MaxParams, for all requests of a connection together
 	idleRunners        = 8               // goroutines that wait for a connection's next request
 	drainTimeout       = 5 * time.Second // for input that nobody reads any more
 )
@@ -64,86 +71,65 @@ func newConn(s *Server, gc *gateway.Conn) *conn {
 	return c
 }
 
-func (c *conn) release() { close(c.stop) }
-
-// timedConn sets the read deadline that the state of the connection asks for,
-// before a read that may wait.
-type timedConn struct{ c *conn }
-
-func (t timedConn) Read(b []byte) (int, error) {
-	c := t.c
-	var deadline time.Time
-	switch {
-	case c.closing.Load():
-		return c.gc.Read(b) // with the deadline that finish has set
-	case !c.headSince.IsZero():
-		if timeout := or(c.srv.HeadTimeout, defaultHeadTimeout); timeout > 0 {
-			deadline = c.headSince.Add(timeout)
-		}
-	case c.srv.IdleTimeout > 0 && c.idle():
-		deadline = time.Now().Add(c.srv.IdleTimeout)
-	}
-	if !deadline.Equal(c.deadline) {
-		c.deadline = deadline
-		if err := c.gc.SetReadDeadline(deadline); err != nil {
-			return 0, err
-		}
-		if c.closing.Load() { // it was set in between: see finish
-			_ = c.gc.SetReadDeadline(time.Now().Add(drainTimeout))
-		}
-	}
-	return c.gc.Read(b)
-}
-
-func (c *conn) idle() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.streams) == 0
-}
+func (c *conn) maxParams() int   { return or(c.srv.MaxParams, defaultMaxParams) }
+func (c *conn) maxRequests() int { return or(c.srv.MaxRequests, defaultMaxRequests) }
 
 // read takes records until the connection ends.
 func (c *conn) read() error {
 	for {
+		c.partial = time.Time{}
 		h, err := c.in.next()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if err = c.late(); err == nil {
-				continue
-			}
+		if err == nil && !c.closing.Load() {
+			err = c.take(h)
 		}
 		if err != nil {
-			return err
-		}
-		if h.ID == 0 {
-			err = c.management(h)
-		} else {
-			err = c.record(h)
-		}
-		if err != nil {
-			return err
+			return c.why(err)
 		}
 	}
 }
 
-// late is called when the connection's deadline passes.
-func (c *conn) late() error {
-	if c.closing.Load() || c.headSince.IsZero() {
-		return io.EOF
+// take takes a record; what it leaves of the content is passed over.
+func (c *conn) take(h Header) error {
+	switch {
+	case h.ID == 0:
+		return c.management(h)
+	case h.Type == BeginRequest:
+		return c.begin(h)
 	}
-	return fmt.Errorf("the parameters of a request did not arrive within %v", or(c.srv.HeadTimeout, defaultHeadTimeout))
+	c.mu.Lock()
+	req, over := c.streams[h.ID], c.leftovers.has(h.ID)
+	c.mu.Unlock()
+	switch {
+	case req == nil && (over || h.Type == AbortRequest):
+		return nil // it crossed our END_REQUEST
+	case req == nil:
+		return fmt.Errorf("%w: %v for request %d, which was not begun", ErrProtocol, h.Type, h.ID)
+	}
+	switch h.Type {
+	case AbortRequest:
+		return c.abort(req)
+	case Params:
+		return c.params(req, h)
+	case Stdin:
+		return c.input(req, &req.stdin, h)
+	case Data:
+		if req.data == nil {
+			return fmt.Errorf("%w: DATA for a %v", ErrProtocol, req.role)
+		}
+		return c.input(req, req.data, h)
+	}
+	return fmt.Errorf("%w: %v from a front server", ErrProtocol, h.Type)
 }
 
 // management answers a record that belongs to no request (section 4).
 func (c *conn) management(h Header) error {
+	if h.Type != GetValues {
+		reply := AppendHeader(nil, Header{Type: UnknownType, Length: 8})
+		return c.out.send(append(reply, byte(h.Type), 0, 0, 0, 0, 0, 0, 0))
+	}
 	b, err := c.in.whole(nil)
 	if err != nil {
 		return err
-	}
-	if h.Type != GetValues {
-		if c.closing.Load() {
-			return nil
-		}
-		reply := AppendHeader(nil, Header{Type: UnknownType, Length: 8})
-		return c.out.send(append(reply, byte(h.Type), 0, 0, 0, 0, 0, 0, 0))
 	}
 	names, err := AppendPairs(nil, b)
 	if err != nil {
@@ -157,7 +143,7 @@ func (c *conn) management(h Header) error {
 		case nameMaxConns:
 			reply = AppendPair(reply, p.Name, strconv.Itoa(or(c.srv.MaxConns, defaultMaxConns)))
 		case nameMaxReqs:
-			reply = AppendPair(reply, p.Name, strconv.Itoa(or(c.srv.MaxRequests, defaultMaxRequests)))
+			reply = AppendPair(reply, p.Name, strconv.Itoa(c.maxRequests()))
 		case nameMpxsConns:
 			reply = AppendPair(reply, p.Name, "1")
 		}
@@ -169,41 +155,12 @@ func (c *conn) management(h Header) error {
 	return c.out.send(reply)
 }
 
-// record takes a record of a request.
-func (c *conn) record(h Header) error {
-	if h.Type == BeginRequest {
-		return c.begin(h)
-	}
-	c.mu.Lock()
-	req := c.streams[h.ID]
-	c.mu.Unlock()
-	if req == nil {
-		if h.Type == AbortRequest || h.Type == Stdin && h.Length == 0 && h.ID == c.authorizer {
-			return nil // it crossed our END_REQUEST
-		}
-		return fmt.Errorf("%w: %v for request %d, which was not begun", ErrProtocol, h.Type, h.ID)
-	}
-	switch h.Type {
-	case AbortRequest:
-		req.abort(gateway.ErrAborted)
-		return nil
-	case Params:
-		return c.params(req, h)
-	case Stdin:
-		return c.input(req, &req.stdin, &req.stdinEnded, h)
-	case Data:
-		if req.role != gateway.Filter {
-			return fmt.Errorf("%w: DATA for a %v", ErrProtocol, req.role)
-		}
-		return c.input(req, &req.data, &req.dataEnded, h)
-	}
-	return fmt.Errorf("%w: %v from a front server", ErrProtocol, h.Type)
-}
-
 // begin takes BEGIN_REQUEST.
 func (c *conn) begin(h Header) error {
-	var room [8]byte
-	b, err := c.in.whole(room[:0])
+	if h.Length != len(c.room) {
+		return fmt.Errorf("%w: a BEGIN_REQUEST of %d bytes, want %d", ErrProtocol, h.Length, len(c.room))
+	}
+	b, err := c.in.whole(c.room[:0])
 	if err != nil {
 		return err
 	}
@@ -211,50 +168,28 @@ func (c *conn) begin(h Header) error {
 	if err != nil {
 		return err
 	}
-	if c.closing.Load() {
-		return nil // the peer sees the connection's end
-	}
 	c.mu.Lock()
-	before, running := c.streams[h.ID], 0
-	for _, r := range c.streams {
-		if !r.answered {
-			running++
-		}
-	}
+	running, twice := len(c.streams), c.streams[h.ID] != nil
 	c.mu.Unlock()
-	if before != nil && !before.answered {
+	if twice {
 		return fmt.Errorf("%w: request %d is begun a second time", ErrProtocol, h.ID)
-	}
-	req := newRequest(c, h.ID, body)
-	switch {
-	case body.role < 1 || body.role > 3:
-		req.dropped = true
-	case running >= or(c.srv.MaxRequests, defaultMaxRequests):
-		req.dropped = true
-	case !c.gc.Begin():
-		return io.EOF
-	default:
-		req.counted = true
 	}
 	if running > 0 {
 		c.crowd()
 	}
-	req.stdin.spill, req.data.spill = c.crowded, c.crowded
-	c.mu.Lock()
-	c.streams[h.ID] = req
-	c.mu.Unlock()
+	req := newRequest(c, h.ID, body)
 	switch {
 	case body.role < 1 || body.role > 3:
 		c.log("a FastCGI request is refused: there is no such role", "role", body.role)
 		return req.refuse(UnknownRole)
-	case req.dropped:
+	case running >= c.maxRequests():
 		c.log("a FastCGI request is refused: too many run on its connection", "running", running)
 		return req.refuse(Overloaded)
+	case !c.gc.Begin():
+		return io.EOF
 	}
-	if c.headSince.IsZero() {
-		c.headSince = time.Now()
-	}
-	c.heads = append(c.heads, head{req, time.Now()})
+	req.open()
+	c.heads = append(c.heads, req)
 	return nil
 }
 
@@ -267,8 +202,10 @@ func (c *conn) crowd() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.streams {
-		r.stdin.mayWait(false)
-		r.data.mayWait(false)
+		r.stdin.hasten()
+		if r.data != nil {
+			r.data.hasten()
+		}
 	}
 }
 
@@ -277,40 +214,39 @@ func (c *conn) params(req *request, h Header) error {
 	switch {
 	case req.paramsEnded:
 		return fmt.Errorf("%w: PARAMS of request %d after their end", ErrProtocol, h.ID)
-	case h.Length > 0 && req.dropped:
-		return nil
-	case h.Length > 0 && len(req.params)+h.Length > or(c.srv.MaxParams, defaultMaxParams):
-		c.log("a FastCGI request is refused: its parameters are too long", "max", or(c.srv.MaxParams, defaultMaxParams))
-		req.drop()
+	case h.Length == 0:
+		c.end(&req.paramsEnded)
+		c.headDone(req)
+		return req.headComplete()
+	case len(req.params)+h.Length > c.maxParams():
+		c.log("a FastCGI request is refused: its parameters are too long", "max", c.maxParams())
+		c.headDone(req)
 		return req.answer(http.StatusRequestHeaderFieldsTooLarge)
-	case h.Length > 0:
-		var err error
-		req.params, err = c.in.whole(req.params)
-		return err
+	case c.held+h.Length > heldParams*c.maxParams():
+		c.log("a FastCGI request is refused: too many parameters that do not end", "requests", len(c.heads), "bytes", c.held)
+		c.headDone(req)
+		return req.refuse(Overloaded)
 	}
-	c.end(&req.paramsEnded)
-	c.headDone(req)
-	if req.dropped {
-		c.over(req)
-		return nil
-	}
-	return req.headComplete()
+	var err error
+	req.params, err = c.in.whole(req.params)
+	c.held += h.Length
+	return err
 }
 
 // input takes a record of STDIN or DATA.
-func (c *conn) input(req *request, p *pipe, ended *bool, h Header) error {
+func (c *conn) input(req *request, in *input, h Header) error {
 	switch {
-	case *ended:
+	case req.role == gateway.Authorizer && h.Length == 0:
+		return nil // it has no input; some send the end of it all the same
+	case in.ended:
 		return fmt.Errorf("%w: %v of request %d after its end", ErrProtocol, h.Type, h.ID)
 	case !req.paramsEnded:
 		return fmt.Errorf("%w: %v of request %d before the end of its parameters", ErrProtocol, h.Type, h.ID)
 	case h.Length == 0:
-		c.end(ended)
-		p.finish(io.EOF)
-	case req.dropped:
-		return nil
+		c.end(&in.ended)
+		in.finish(io.EOF)
 	}
-	for h.Length > 0 && !req.dropped {
+	for {
 		b, err := c.in.content()
 		if err != nil {
 			return err
@@ -318,17 +254,16 @@ func (c *conn) input(req *request, p *pipe, ended *bool, h Header) error {
 		if len(b) == 0 {
 			break
 		}
-		if err := p.write(b); err != nil {
+		surplus, err := in.add(b)
+		if surplus {
+			c.log("a FastCGI request's input is longer than announced; the rest is dropped", "stream", h.Type.String(), "announced", in.length)
+		}
+		if err != nil {
 			c.log("a FastCGI request is given up", "why", err)
 			req.abort(err)
-			req.drop()
 		}
 	}
-	req.begin(h.Length > 0)
-	if h.Length == 0 {
-		c.over(req)
-	}
-	return nil
+	return req.begin(h.Length > 0)
 }
 
 // end notes the end of one of a request's streams.
@@ -340,38 +275,33 @@ func (c *conn) end(flag *bool) {
 
 // headDone takes a request off those that lack parameters.
 func (c *conn) headDone(req *request) {
-	for i, r := range c.heads {
-		if r.req == req {
-			c.heads = append(c.heads[:i], c.heads[i+1:]...)
-			break
-		}
-	}
-	c.headSince = time.Time{}
-	if len(c.heads) > 0 {
-		c.headSince = c.heads[0].since
+	if i := slices.Index(c.heads, req); i >= 0 {
+		c.heads = slices.Delete(c.heads, i, i+1)
+		c.held -= len(req.params)
 	}
 }
 
-// over forgets a request that is answered and of which nothing more comes.
-func (c *conn) over(req *request) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if req.answered && req.inputEnded() && c.streams[req.id] == req {
-		delete(c.streams, req.id)
+// abort takes ABORT_REQUEST.
+func (c *conn) abort(req *request) error {
+	req.abort(gateway.ErrAborted)
+	if req.begun {
+		return nil // the handler ends it
 	}
+	c.headDone(req)
+	return req.finishNow(appendEnd(nil, req.id, endBody{}))
 }
 
 // lost ends every request: the connection is gone.
-func (c *conn) lost(err error) {
-	if err == nil {
-		err = gateway.ErrAborted
-	}
+func (c *conn) lost() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.streams {
-		r.abort(err)
+		r.abort(errLost)
 	}
 }
+
+// errLost is what a handler reads when the connection ended before its input.
+var errLost = fmt.Errorf("fcgi: the connection ended inside a request: %w (%w)", gateway.ErrAborted, io.ErrUnexpectedEOF)
 
 // start has a goroutine run a request.
 func (c *conn) start(req *request) {
@@ -405,27 +335,19 @@ func (c *conn) run(req *request) {
 }
 
 // settle is called before a request's END_REQUEST is sent: the peer may begin
-// the next one, under the same id, as soon as it sees it. alone says that
-// nothing else runs on the connection.
+// the next one, under the same id, as soon as it sees it. alone says that no
+// other response is under way on the connection.
 func (c *conn) settle(req *request) (alone bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	req.answered = true
-	if req.inputEnded() && c.streams[req.id] == req {
-		delete(c.streams, req.id)
-	}
-	c.last = c.last || !req.keep
-	return !c.runningLocked()
-}
-
-// runningLocked reports whether a request runs.
-func (c *conn) runningLocked() bool {
-	for _, r := range c.streams {
-		if !r.answered {
-			return true
+	delete(c.streams, req.id)
+	if !req.inputEnded() {
+		if c.leftovers == nil {
+			c.leftovers = new(idSet)
 		}
+		c.leftovers.add(req.id)
 	}
-	return false
+	return c.unsent == 1
 }
 
 // done is called when a request's END_REQUEST is sent. The connection closes
@@ -433,24 +355,23 @@ func (c *conn) runningLocked() bool {
 func (c *conn) done(req *request) {
 	last := req.counted && !c.gc.End()
 	c.mu.Lock()
-	last = (last || c.last) && !c.runningLocked()
-	unread := false
-	for _, r := range c.streams {
-		unread = unread || !r.inputEnded()
-	}
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	c.unsent--
+	c.last = c.last || last || !req.keep
 	switch {
-	case !last:
-	case unread:
-		c.drain()
+	case c.unsent > 0:
+	case !c.last:
+		_ = c.armLocked() // an error shows when it is read
+	case c.leftovers != nil:
+		c.drainLocked()
 	default:
 		c.gc.Close()
 	}
 }
 
-// drain closes the connection once the peer has seen the response: closing
-// with unread input would have TCP take back what is on its way.
-func (c *conn) drain() {
+// drainLocked closes the connection once the peer has seen the response:
+// closing with unread input would have TCP take back what is on its way.
+func (c *conn) drainLocked() {
 	c.closing.Store(true)
 	if w, ok := c.gc.Conn.(interface{ CloseWrite() error }); ok {
 		_ = w.CloseWrite() // the deadline below ends it anyway
@@ -460,4 +381,17 @@ func (c *conn) drain() {
 
 func (c *conn) log(what string, args ...any) {
 	c.srv.logger().Warn(what, append(args, "peer", peer(c.gc))...)
+}
+
+// why is the error for the end of the connection.
+func (c *conn) why(err error) error {
+	if !isTimeout(err) {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing.Load() || c.headSince.IsZero() {
+		return io.EOF
+	}
+	return errors.New("what the peer began did not arrive within " + c.headTimeout().String())
 }

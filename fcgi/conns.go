@@ -1,7 +1,7 @@
 package fcgi
 
-// A client's connections: how many, how long, and what the program says it can
-// take.
+// A client's connections: how many there are, who gets one, and how long one
+// is kept.
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -21,99 +20,144 @@ import (
 type pool struct {
 	mu      sync.Mutex
 	idle    []*single // the last was used last
-	muxes   []*mux
 	singles map[*single]struct{}
+	muxes   []*mux
 	open    int
-	waiters []chan struct{}
+	dials   int       // how many there were: a connection's number
+	silent  []*single // those from which not a byte has come, in the order of their opening
+	coming  int       // places on shared connections that dials under way will bring
+	failing bool      // the last dial failed: nobody waits for another one's
+	queue   []chan struct{}
+	queued  int // those in queue, and those taken off who do not run yet
 	closed  bool
 	limits  limits
-	asking  chan struct{} // closed when the one who asks for the limits is done; nil: nobody does
-	sweep   *time.Timer   // closes what is idle for long
-}
-
-// limits are what a program can take.
-type limits struct {
-	known    bool
-	until    time.Time // when to ask again; zero: never
-	keep     bool
-	maxConns int  // 0: not told
-	requests int  // that share a connection
-	mpx      bool // several may
+	asking  *asking
+	sweep   *time.Timer // closes what is idle for long
+	relief  *time.Timer // closes what is idle while others are silent for long
 }
 
 const (
-	askTimeout = time.Second      // for the answer to GET_VALUES
-	askAgain   = 30 * time.Second // after it did not come
+	anyAge = -1 // for lease: any connection will do
+
+	// occupied is how long a connection is kept that a process serves alone.
+	occupied = time.Second
+
+	// patience is how long a new connection may be silent before we suspect
+	// that no process has taken it, and set one free. (A request that really
+	// takes so long does not suffer from a connection of its own.)
+	patience = 10 * time.Millisecond
+
+	// settled is how long such a connection must have been idle before it gets
+	// a request that cannot be repeated. Programs that end after so many
+	// requests (php-fpm's pm.max_requests) close it a moment after their last
+	// response: by then that shows.
+	settled = 10 * time.Millisecond
 )
 
-var errClosed = errors.New("fcgi: the client is closed")
+var errClosed = errors.New("the client is closed")
+
+// opened is the number of the last connection.
+func (p *pool) opened() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dials
+}
 
 // lease returns a connection for one request: one of its own, or one to
-// share. fresh: not one that has served others.
-func (c *Client) lease(ctx context.Context, fresh bool) (*single, *mux, error) {
+// share, whose number is greater than after. replayable says that the request
+// may be repeated.
+func (c *Client) lease(ctx context.Context, after int, replayable bool) (*single, *mux, error) {
 	if err := c.learn(ctx); err != nil {
 		return nil, nil, err
 	}
 	p := &c.pool
 	p.mu.Lock()
-	for {
+	for first := true; ; first = false {
 		if p.closed {
 			p.mu.Unlock()
 			return nil, nil, errClosed
 		}
-		if m := p.roomLocked(fresh); m != nil {
-			p.mu.Unlock()
-			return nil, m, nil
-		}
-		if s := p.popLocked(); s != nil {
-			p.mu.Unlock()
-			if !fresh && s.extend() == nil && alive(s.nc) {
-				return s, nil, nil
+		if !first || p.queued == 0 { // nobody overtakes those who wait
+			if m := p.roomLocked(after); m != nil {
+				p.mu.Unlock()
+				return nil, m, nil
 			}
-			s.close()
-			p.mu.Lock()
-			continue
-		}
-		if most := c.maxConnsLocked(); most == 0 || p.open < most {
-			p.open++
-			l := p.limits
-			p.mu.Unlock()
-			return c.dial(ctx, l)
-		}
-		wake := make(chan struct{})
-		p.waiters = append(p.waiters, wake)
-		p.mu.Unlock()
-		select {
-		case <-wake:
-			p.mu.Lock()
-		case <-ctx.Done():
-			p.mu.Lock()
-			if i := slices.Index(p.waiters, wake); i >= 0 {
-				p.waiters = slices.Delete(p.waiters, i, i+1)
-			} else {
-				p.wakeLocked(1) // it was our turn, and is the next one's now
+			if s, usable := p.idleLocked(after, replayable); s != nil {
+				p.mu.Unlock()
+				if usable && s.extend() == nil && alive(s.nc) {
+					return s, nil, nil
+				}
+				s.close()
+				p.mu.Lock()
+				first = false
+				continue
 			}
+			if c.mayDialLocked() {
+				return c.dial(ctx) // unlocks
+			}
+			if m := p.roomLocked(anyAge); m != nil { // an old one is better than none
+				p.mu.Unlock()
+				return nil, m, nil
+			}
+		}
+		if err := p.waitLocked(ctx); err != nil {
 			p.mu.Unlock()
-			return nil, nil, fmt.Errorf("%w: every connection is in use, and as many are open as may be: %w", gateway.ErrOverloaded, ctx.Err())
+			return nil, nil, err
 		}
 	}
 }
 
-func (c *Client) maxConnsLocked() int {
-	if c.MaxConns > 0 {
-		return c.MaxConns
+// mayDialLocked reports whether a request is to open a connection.
+func (c *Client) mayDialLocked() bool {
+	p := &c.pool
+	if p.limits.share() && !p.failing && p.coming > p.queued {
+		return false // there will be a place on one that is being opened
 	}
-	if c.pool.limits.keep {
-		return c.pool.limits.maxConns
+	most := c.MaxConns
+	if most == 0 {
+		most = p.limits.maxConns
 	}
-	return 0
+	return most <= 0 || p.open < most
 }
 
-// roomLocked is a shared connection with room for one more, which is counted.
-func (p *pool) roomLocked(fresh bool) *mux {
+// waitLocked waits until something has become free.
+func (p *pool) waitLocked(ctx context.Context) error {
+	wake := make(chan struct{})
+	p.queue = append(p.queue, wake)
+	p.queued++
+	p.mu.Unlock()
+	var err error
+	select {
+	case <-wake:
+	case <-ctx.Done():
+		err = fmt.Errorf("%w: every connection is in use, and as many are open as may be: %w", gateway.ErrOverloaded, ctx.Err())
+	}
+	p.mu.Lock()
+	p.queued--
+	if err != nil {
+		if i := slices.Index(p.queue, wake); i >= 0 {
+			p.queue = slices.Delete(p.queue, i, i+1)
+		} else {
+			p.wakeLocked(1) // it was our turn, and is the next one's now
+		}
+	}
+	return err
+}
+
+// wakeLocked lets up to n of those that wait look again.
+func (p *pool) wakeLocked(n int) {
+	for ; n > 0 && len(p.queue) > 0; n-- {
+		close(p.queue[0])
+		p.queue = slices.Delete(p.queue, 0, 1)
+	}
+}
+
+// roomLocked is the shared connection with the most room, where one more is
+// counted; nil: none has any.
+func (p *pool) roomLocked(after int) *mux {
 	var best *mux
 	for _, m := range p.muxes {
-		if m.taken < m.max && !m.retired && !(fresh && m.used) && (best == nil || m.taken < best.taken) {
+		if m.taken < m.max && !m.retired && m.born > after && (best == nil || m.taken < best.taken) {
 			best = m
 		}
 	}
@@ -123,41 +167,61 @@ func (p *pool) roomLocked(fresh bool) *mux {
 	return best
 }
 
-func (p *pool) popLocked() *single {
+// idleLocked takes an idle connection out; one that is not usable is to be
+// closed. That is so even where there is no limit: its process is needed.
+func (p *pool) idleLocked(after int, replayable bool) (s *single, usable bool) {
 	n := len(p.idle)
 	if n == 0 {
-		return nil
+		return nil, false
 	}
-	s := p.idle[n-1]
-	p.idle[n-1] = nil
-	p.idle = p.idle[:n-1]
-	return s
+	i := n - 1
+	if !replayable {
+		i = 0 // the longest idle
+	}
+	s = p.idle[i]
+	p.idle = slices.Delete(p.idle, i, i+1)
+	return s, s.born > after && (replayable || time.Since(s.since) >= settled)
 }
 
-// wakeLocked lets up to n of those that wait look again.
-func (p *pool) wakeLocked(n int) {
-	for ; n > 0 && len(p.waiters) > 0; n-- {
-		close(p.waiters[0])
-		p.waiters = slices.Delete(p.waiters, 0, 1)
-	}
-}
+// dial opens a connection. It is called with the lock, and unlocks.
+func (c *Client) dial(ctx context.Context) (*single, *mux, error) {
+	p := &c.pool
+	p.open++
+	p.dials++
+	born, l := p.dials, p.limits
+	places := l.requests - 1 // beside our own
+	p.coming += places
+	p.mu.Unlock()
 
-// dial opens a connection that open already counts.
-func (c *Client) dial(ctx context.Context, l limits) (*single, *mux, error) {
 	nc, err := c.connect(ctx)
+
+	p.mu.Lock()
+	p.coming -= places
+	p.failing = err != nil
+	if err == nil && p.closed {
+		nc.Close()
+		err = errClosed
+	}
 	if err != nil {
-		c.pool.gone()
+		p.wakeLocked(places)
+		p.mu.Unlock()
+		p.gone()
 		return nil, nil, err
 	}
-	if !l.mpx {
-		return c.newSingle(nc, l.keep), nil, nil
+	defer p.mu.Unlock()
+	if !l.share() {
+		s := c.newSingle(nc, born, l.keep)
+		if p.singles == nil {
+			p.singles = map[*single]struct{}{}
+		}
+		p.singles[s] = struct{}{}
+		p.silent = append(p.silent, s)
+		return s, nil, nil
 	}
-	m := newMux(c, nc, newReader(nc), l.requests)
+	m := newMux(c, nc, born, l.requests)
 	m.taken = 1
-	c.pool.mu.Lock()
-	c.pool.muxes = append(c.pool.muxes, m)
-	c.pool.wakeLocked(l.requests - 1)
-	c.pool.mu.Unlock()
+	p.muxes = append(p.muxes, m)
+	p.wakeLocked(places)
 	go m.read()
 	return nil, m, nil
 }
@@ -166,6 +230,8 @@ func (c *Client) connect(ctx context.Context) (net.Conn, error) {
 	if c.Dial == nil {
 		return gateway.Dial(ctx, c.Address, c.ConnectTimeout)
 	}
+	ctx, cancel := context.WithTimeout(ctx, or(c.ConnectTimeout, gateway.DefaultConnectTimeout))
+	defer cancel()
 	nc, err := c.Dial(ctx)
 	if err != nil && !errors.Is(err, gateway.ErrUnreachable) {
 		err = fmt.Errorf("%w: %w", gateway.ErrUnreachable, err)
@@ -181,71 +247,142 @@ func (p *pool) gone() {
 	p.mu.Unlock()
 }
 
-// put takes a connection back for the next request.
-func (p *pool) put(s *single) {
-	timeout := or(s.c.IdleTimeout, defaultIdleTimeout)
+// heard says that the first byte has come from a connection.
+func (p *pool) heard(s *single) {
 	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
+	p.heardLocked(s)
+	p.mu.Unlock()
+}
+
+func (p *pool) heardLocked(s *single) {
+	if i := slices.Index(p.silent, s); i >= 0 {
+		p.silent = slices.Delete(p.silent, i, i+1)
+	}
+}
+
+// put takes a connection back for the next request, or closes it.
+func (p *pool) put(s *single) {
+	now := time.Now()
+	p.mu.Lock()
+	keep := s.keep && !p.closed && p.overdueLocked(now) == 0
+	if s.c.Reuse == ReuseAuto && now.Sub(s.opened) >= occupied {
+		keep = false // let its process look at those who wait
+	}
+	if keep {
+		s.since = now
+		p.idle = append(p.idle, s)
+		p.wakeLocked(1)
+		p.sweepLocked(s.c)
+		p.relieveLocked(now)
+	}
+	p.mu.Unlock()
+	if !keep {
 		s.close()
+	}
+}
+
+// overdueLocked is how many connections have been silent for so long that they
+// may be waiting for a process.
+func (p *pool) overdueLocked(now time.Time) (n int) {
+	for n < len(p.silent) && now.Sub(p.silent[n].opened) >= patience {
+		n++
+	}
+	return n
+}
+
+// relieveLocked sees that nothing stays idle while something waits for a
+// process.
+func (p *pool) relieveLocked(now time.Time) {
+	if p.relief != nil || p.closed || len(p.idle) == 0 || len(p.silent) == 0 {
 		return
 	}
-	s.since = time.Now()
-	p.idle = append(p.idle, s)
-	p.wakeLocked(1)
-	p.sweepLocked(timeout)
+	left := max(patience-now.Sub(p.silent[0].opened), patience/4)
+	p.relief = time.AfterFunc(left, p.relieve)
+}
+
+// relieve closes as many idle connections as others are overdue.
+func (p *pool) relieve() {
+	p.mu.Lock()
+	now := time.Now()
+	p.relief = nil
+	n := min(p.overdueLocked(now), len(p.idle))
+	free := slices.Clone(p.idle[:n])
+	p.idle = slices.Delete(p.idle, 0, n)
+	p.relieveLocked(now)
 	p.mu.Unlock()
+	for _, s := range free {
+		s.close()
+	}
+}
+
+// idleTimeout is how long an idle connection is kept.
+func (c *Client) idleTimeout(shared bool) time.Duration {
+	if c.Reuse == ReuseAuto && !shared {
+		return or(c.IdleTimeout, occupied)
+	}
+	return or(c.IdleTimeout, defaultIdleTimeout)
 }
 
 // sweepLocked sees that what is idle is looked at when its time may be over.
-func (p *pool) sweepLocked(timeout time.Duration) {
-	if p.sweep == nil {
-		p.sweep = time.AfterFunc(timeout, func() { p.closeIdle(timeout) })
+func (p *pool) sweepLocked(c *Client) {
+	if p.sweep == nil && !p.closed {
+		p.sweep = time.AfterFunc(c.idleTimeout(p.limits.share()), func() { p.closeIdle(c) })
 	}
 }
 
-// closeIdle closes what has been idle for timeout.
-func (p *pool) closeIdle(timeout time.Duration) {
+// closeIdle closes what has been idle for too long.
+func (p *pool) closeIdle(c *Client) {
+	now := time.Now()
 	p.mu.Lock()
 	p.sweep = nil
-	now := time.Now()
-	n := 0
-	for n < len(p.idle) && now.Sub(p.idle[n].since) >= timeout {
+	var old []net.Conn
+	next := time.Duration(-1)
+	over := func(since time.Time, timeout time.Duration) bool {
+		left := timeout - now.Sub(since)
+		if left > 0 && (next < 0 || left < next) {
+			next = left
+		}
+		return left <= 0
+	}
+	n := 0 // the oldest come first
+	for n < len(p.idle) && over(p.idle[n].since, c.idleTimeout(false)) {
 		n++
 	}
-	old := slices.Clone(p.idle[:n])
+	singles := slices.Clone(p.idle[:n])
 	p.idle = slices.Delete(p.idle, 0, n)
-	var still []*mux
 	for _, m := range p.muxes {
-		if m.taken == 0 && now.Sub(m.since) >= timeout {
+		if m.taken == 0 && !m.retired && over(m.since, c.idleTimeout(true)) {
 			m.retired = true
-			still = append(still, m)
+			old = append(old, m.nc)
 		}
 	}
-	if !p.closed && (len(p.idle) > 0 || len(p.muxes) > len(still)) {
-		next := timeout
-		if len(p.idle) > 0 {
-			next = max(timeout-now.Sub(p.idle[0].since), time.Millisecond)
-		}
-		p.sweep = time.AfterFunc(next, func() { p.closeIdle(timeout) })
+	if next >= 0 && !p.closed {
+		p.sweep = time.AfterFunc(next, func() { p.closeIdle(c) })
 	}
 	p.mu.Unlock()
-	for _, s := range old {
+	for _, s := range singles {
 		s.close()
 	}
-	for _, m := range still {
-		m.nc.Close()
+	for _, nc := range old {
+		nc.Close()
 	}
 }
 
 func (p *pool) close() error {
 	p.mu.Lock()
 	p.closed = true
-	p.wakeLocked(len(p.waiters))
+	p.wakeLocked(len(p.queue))
 	if p.sweep != nil {
 		p.sweep.Stop()
 	}
-	var conns []net.Conn
+	if p.relief != nil {
+		p.relief.Stop()
+	}
+	a := p.asking
+	if a != nil {
+		a.stop()
+	}
+	conns := make([]net.Conn, 0, len(p.singles)+len(p.muxes))
 	for s := range p.singles {
 		conns = append(conns, s.nc)
 	}
@@ -255,133 +392,17 @@ func (p *pool) close() error {
 	idle := p.idle
 	p.idle = nil
 	p.mu.Unlock()
-	for _, s := range idle {
-		s.close()
-	}
 	var errs []error
 	for _, nc := range conns {
-		if err := nc.Close(); !errors.Is(err, net.ErrClosed) {
+		if err := nc.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
 	}
+	for _, s := range idle {
+		s.close()
+	}
+	if a != nil {
+		<-a.done
+	}
 	return errors.Join(errs...)
-}
-
-// learn finds out what the program can take, if that is not known: one asks,
-// the others wait.
-func (c *Client) learn(ctx context.Context) error {
-	p := &c.pool
-	p.mu.Lock()
-	for {
-		l := &p.limits
-		if l.known && (l.until.IsZero() || time.Now().Before(l.until)) {
-			p.mu.Unlock()
-			return nil
-		}
-		if c.Reuse != ReuseAuto {
-			*l = limits{known: true, keep: c.Reuse == ReuseAlways, requests: 1}
-			continue
-		}
-		if p.asking == nil {
-			break
-		}
-		asking := p.asking
-		p.mu.Unlock()
-		select {
-		case <-asking:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		p.mu.Lock()
-	}
-	p.asking = make(chan struct{})
-	p.open++
-	p.mu.Unlock()
-
-	l, nc, in, err := c.ask(ctx)
-
-	p.mu.Lock()
-	close(p.asking)
-	p.asking = nil
-	if err == nil {
-		p.limits = l
-	}
-	p.mu.Unlock()
-	switch {
-	case nc == nil:
-		p.gone()
-	case l.mpx:
-		m := newMux(c, nc, in, l.requests)
-		p.mu.Lock()
-		p.muxes = append(p.muxes, m)
-		p.sweepLocked(or(c.IdleTimeout, defaultIdleTimeout))
-		p.mu.Unlock()
-		go m.read()
-	default:
-		s := c.newSingle(nc, true)
-		s.in = in
-		s.in.src = s
-		p.put(s)
-	}
-	return err
-}
-
-// ask sends GET_VALUES on a new connection. Without an answer there is no
-// connection either, and that is no error: the program just does not say.
-func (c *Client) ask(ctx context.Context) (limits, net.Conn, reader, error) {
-	nc, err := c.connect(ctx)
-	if err != nil {
-		return limits{}, nil, reader{}, err
-	}
-	in := newReader(nc)
-	values, err := getValues(nc, &in, min(askTimeout, or(c.Timeout, gateway.DefaultTimeout)))
-	if err != nil || nc.SetDeadline(time.Time{}) != nil {
-		nc.Close()
-		return limits{known: true, until: time.Now().Add(askAgain), requests: 1}, nil, reader{}, nil
-	}
-	l := limits{known: true, keep: true, requests: 1}
-	number := func(name string) int {
-		value, _ := gateway.Lookup(values, name)
-		n, err := strconv.Atoi(value)
-		if err != nil || n < 0 {
-			return 0
-		}
-		return n
-	}
-	l.maxConns = number(nameMaxConns)
-	if most := or(c.MaxRequests, defaultMpxRequests); number(nameMpxsConns) > 0 && most > 1 {
-		l.requests = most
-		if told := number(nameMaxReqs); told > 0 {
-			l.requests = min(most, told)
-		}
-		l.mpx = l.requests > 1
-	}
-	return l, nc, in, nil
-}
-
-// getValues asks a program for all three values.
-func getValues(nc net.Conn, in *reader, timeout time.Duration) ([]gateway.Param, error) {
-	if err := nc.SetDeadline(time.Now().Add(timeout)); err != nil {
-		return nil, err
-	}
-	b := make([]byte, HeaderLen, 80)
-	for _, name := range [...]string{nameMaxConns, nameMaxReqs, nameMpxsConns} {
-		b = AppendPair(b, name, "")
-	}
-	AppendHeader(b[:0], Header{Type: GetValues, Length: len(b) - HeaderLen})
-	if _, err := nc.Write(b); err != nil {
-		return nil, err
-	}
-	h, err := in.next()
-	if err != nil {
-		return nil, err
-	}
-	body, err := in.whole(nil)
-	if err != nil {
-		return nil, err
-	}
-	if h.Type != GetValuesResult || h.ID != 0 {
-		return nil, fmt.Errorf("%w: %v in answer to GET_VALUES", ErrProtocol, h.Type)
-	}
-	return AppendPairs(nil, body)
 }

@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// ErrPlainCGI says that descriptor 0 is no socket: the program was started as
-// a plain CGI program (section 2.2).
-var ErrPlainCGI = errors.New("fcgi: descriptor 0 is no socket: this is plain CGI")
+// ErrPlainCGI says that descriptor 0 is no listening socket: the program was
+// started as a plain CGI program (section 2.2).
+var ErrPlainCGI = errors.New("fcgi: descriptor 0 is no listening socket: this is plain CGI")
 
 // Inherited returns the listening socket that a web server handed over on
 // descriptor 0, for Server.Serve. Where there is none, or FCGI_FORCE_CGI is
@@ -34,6 +34,10 @@ func Inherited() (net.Listener, error) {
 	l, err := net.FileListener(os.Stdin)
 	if err != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrPlainCGI, err)
+	}
+	if !listens(l) { // Apache's mod_cgid, inetd: the other side of a CGI program's input
+		l.Close()
+		return nil, ErrPlainCGI
 	}
 	if u, ok := l.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false)

@@ -22,8 +22,10 @@ type output struct {
 	err     error
 }
 
-// outputMax is how many bytes wait for a write before whoever has more waits.
-const outputMax = 256 << 10
+const (
+	outputMax  = 256 << 10 // bytes that wait for a write before whoever has more waits
+	outputKept = 64 << 10  // a buffer that has grown beyond is not kept
+)
 
 func (o *output) init(w io.Writer) { o.w, o.cond.L = w, &o.mu }
 
@@ -68,7 +70,7 @@ func (o *output) send(b []byte) error {
 		o.mu.Unlock()
 		_, err := o.w.Write(b)
 		o.mu.Lock()
-		if mine && cap(b) <= outputMax {
+		if mine && cap(b) <= outputKept {
 			o.spare = b[:0]
 		}
 		b = nil
@@ -78,5 +80,8 @@ func (o *output) send(b []byte) error {
 		o.cond.Broadcast()
 	}
 	o.writing = false
+	if o.err != nil {
+		o.pending, o.spare = nil, nil
+	}
 	return o.err
 }

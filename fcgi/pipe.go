@@ -14,54 +14,79 @@ import (
 //
 // One connection carries many streams, and FastCGI has no window that would
 // stop one of them: what comes for a slow one must be put somewhere or it
-// stalls the others. A pipe keeps limit bytes in memory. Beyond that its
-// writer waits, if it is told that nobody else needs the connection; else the
-// bytes go to a file without a name.
+// stalls the others. A pipe keeps some bytes in memory. Beyond that its writer
+// waits for a reader that does read, so that a slow handler slows its front
+// server down and fills no disk; and when the reader does not move, or others
+// are known to need the connection, the bytes go to a file without a name.
 type pipe struct {
 	mu       sync.Mutex
 	cond     sync.Cond
 	buf      []byte // unread bytes are buf[read:]
 	read     int
 	file     *os.File
-	from, to int64 // unread bytes of the file
-	spill    bool  // the writer must not wait
+	from, to int64 // unread bytes of the file, which is a ring of fileMost bytes
+	fileMost int64
+	hurry    bool  // the writer must not wait
+	taken    int64 // bytes that were read
+	stuck    int64 // taken, when the reader was last found not to move
 	err      error // why there is nothing more to come; io.EOF: the end
 	closed   bool  // the reader has left: what comes is dropped
 	deadline time.Time
-	timer    *time.Timer
+	late     *time.Timer // for the reader's deadline
+	patience *time.Timer // for the writer's
 }
 
 const (
-	pipeMemory = 256 << 10 // bytes that a stream keeps in memory
-	pipeFile   = 1 << 30   // bytes that it keeps in its file
+	pipeMemory   = 256 << 10              // bytes that a stream keeps in memory
+	pipeFile     = 1 << 30                // bytes that it keeps in its file
+	pipePatience = 250 * time.Millisecond // for a reader that takes nothing
 )
 
 // init makes p ready; the zero value is not.
-func (p *pipe) init() { p.cond.L = &p.mu }
+func (p *pipe) init() {
+	p.cond.L = &p.mu
+	p.fileMost = pipeFile
+	p.stuck = -1
+}
 
-// write adds b. Only a full disk, or a stream that nobody has read a gigabyte
-// of, is an error.
+// write adds b. Only a full disk, or a stream in a hurry of which a whole file
+// waits, is an error.
 func (p *pipe) write(b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for !p.closed && !p.spill && p.err == nil && len(p.buf)-p.read > pipeMemory {
-		p.cond.Wait()
-	}
-	switch {
-	case p.closed || p.err != nil:
-		return nil
-	case p.to == p.from && (!p.spill || len(p.buf)-p.read+len(b) <= pipeMemory):
-		p.buf = append(p.buf, b...)
-	default:
-		if err := p.toFile(b); err != nil {
-			return err
+	for {
+		switch {
+		case p.closed || p.err != nil:
+			return nil
+		case p.from == p.to && len(p.buf)-p.read <= pipeMemory:
+			p.buf = append(p.buf, b...)
+			p.cond.Broadcast()
+			return nil
+		case p.movesLocked():
+		default:
+			p.stuck = p.taken
+			return p.spillLocked(b)
 		}
 	}
-	p.cond.Broadcast()
-	return nil
 }
 
-func (p *pipe) toFile(b []byte) error {
+// movesLocked waits for the reader to take something, and reports whether it
+// may yet.
+func (p *pipe) movesLocked() bool {
+	taken, end := p.taken, time.Now().Add(pipePatience)
+	for {
+		switch {
+		case p.closed, p.err != nil, p.taken != taken:
+			return true
+		case p.hurry, p.taken == p.stuck, !time.Now().Before(end):
+			return false
+		}
+		p.waitLocked(&p.patience, end)
+	}
+}
+
+// spillLocked puts b into the file.
+func (p *pipe) spillLocked(b []byte) error {
 	if p.file == nil {
 		file, err := os.CreateTemp("", "fcgi-stream-*")
 		if err != nil {
@@ -70,22 +95,34 @@ func (p *pipe) toFile(b []byte) error {
 		_ = os.Remove(file.Name()) // where a name cannot go before the file, the system's cleaning takes it
 		p.file = file
 	}
-	if p.to-p.from > pipeFile {
-		return fmt.Errorf("fcgi: nobody reads a stream of which %d bytes wait", p.to-p.from)
-	}
-	n, err := p.file.WriteAt(b, p.to)
-	p.to += int64(n)
-	if err != nil {
-		return fmt.Errorf("fcgi: cannot keep the bytes of a slow stream: %w", err)
+	for len(b) > 0 {
+		room := p.fileMost - (p.to - p.from)
+		switch {
+		case p.closed || p.err != nil:
+			return nil
+		case room == 0 && p.hurry:
+			return fmt.Errorf("fcgi: nobody reads a stream of which %d bytes wait", p.to-p.from)
+		case room == 0:
+			p.cond.Wait()
+			continue
+		}
+		at := p.to % p.fileMost
+		n, err := p.file.WriteAt(b[:min(int64(len(b)), room, p.fileMost-at)], at)
+		p.to += int64(n)
+		b = b[n:]
+		p.cond.Broadcast()
+		if err != nil {
+			return fmt.Errorf("fcgi: cannot keep the bytes of a slow stream: %w", err)
+		}
 	}
 	return nil
 }
 
-// mayWait tells whether the writer may be kept waiting.
-func (p *pipe) mayWait(may bool) {
+// hasten tells the writer that it must not wait any more.
+func (p *pipe) hasten() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.spill = !may
+	p.hurry = true
 	p.cond.Broadcast()
 }
 
@@ -100,11 +137,11 @@ func (p *pipe) finish(err error) {
 	p.cond.Broadcast()
 }
 
-// ended reports whether the writer has finished, and how many bytes wait.
-func (p *pipe) ended() (waiting int64, ended bool) {
+// ended reports whether the writer has finished.
+func (p *pipe) ended() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return int64(len(p.buf)-p.read) + p.to - p.from, p.err != nil
+	return p.err != nil
 }
 
 // Read returns bytes as they come.
@@ -112,61 +149,75 @@ func (p *pipe) Read(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
+		n, err := p.takeLocked(b)
 		switch {
-		case p.closed:
-			return 0, os.ErrClosed
-		case p.read < len(p.buf):
-			n := copy(b, p.buf[p.read:])
-			p.read += n
-			if p.read == len(p.buf) {
-				p.buf, p.read = p.buf[:0], 0
-			} else if p.read >= pipeMemory/2 {
-				p.buf = p.buf[:copy(p.buf, p.buf[p.read:])]
-				p.read = 0
-			}
-			p.cond.Broadcast()
-			return n, nil
-		case p.from < p.to:
-			return p.fromFile(b)
-		case p.err != nil:
-			return 0, p.err
-		case len(b) == 0:
-			return 0, nil
+		case n > 0 || err != nil || len(b) == 0:
+			return n, err
 		case !p.deadline.IsZero() && !time.Now().Before(p.deadline):
 			return 0, os.ErrDeadlineExceeded
 		}
-		p.wait()
+		p.waitLocked(&p.late, p.deadline)
 	}
 }
 
-func (p *pipe) fromFile(b []byte) (int, error) {
-	n, err := p.file.ReadAt(b[:min(int64(len(b)), p.to-p.from)], p.from)
-	p.from += int64(n)
-	if n == 0 && err != nil {
-		return 0, fmt.Errorf("fcgi: cannot read back the bytes of a slow stream: %w", err)
+// readBy is Read with a deadline of its own.
+func (p *pipe) readBy(b []byte, deadline time.Time) (int, error) {
+	p.mu.Lock()
+	p.deadline = deadline
+	p.mu.Unlock()
+	return p.Read(b)
+}
+
+// takeLocked takes what is there; nothing and no error: the reader must wait.
+func (p *pipe) takeLocked(b []byte) (n int, err error) {
+	switch {
+	case p.closed:
+		return 0, os.ErrClosed
+	case p.read < len(p.buf):
+		n = copy(b, p.buf[p.read:])
+		p.read += n
+		if p.read == len(p.buf) {
+			p.buf, p.read = p.buf[:0], 0
+		} else if p.read >= pipeMemory/2 {
+			p.buf = p.buf[:copy(p.buf, p.buf[p.read:])]
+			p.read = 0
+		}
+	case p.from < p.to:
+		at := p.from % p.fileMost
+		n, err = p.file.ReadAt(b[:min(int64(len(b)), p.to-p.from, p.fileMost-at)], at)
+		if p.from += int64(n); p.from == p.to {
+			p.from, p.to = 0, 0 // memory comes next, or the file's start
+		}
+		if n > 0 {
+			err = nil
+		} else if err != nil {
+			return 0, fmt.Errorf("fcgi: cannot read back the bytes of a slow stream: %w", err)
+		}
+	default:
+		return 0, p.err
 	}
-	if p.from == p.to {
-		p.from, p.to = 0, 0 // memory comes next, or the file's start
-	}
+	p.taken += int64(n)
+	p.cond.Broadcast()
 	return n, nil
 }
 
-// wait waits for the writer, or for the deadline.
-func (p *pipe) wait() {
-	if !p.deadline.IsZero() {
-		left := time.Until(p.deadline)
-		if p.timer == nil {
-			p.timer = time.AfterFunc(left, func() {
-				p.mu.Lock()
-				defer p.mu.Unlock()
-				p.cond.Broadcast()
-			})
-		} else {
-			p.timer.Reset(left)
-		}
-		defer p.timer.Stop()
+// waitLocked waits for the other side, or until t if it is not zero.
+func (p *pipe) waitLocked(timer **time.Timer, t time.Time) {
+	if t.IsZero() {
+		p.cond.Wait()
+		return
+	}
+	if left := time.Until(t); *timer == nil {
+		*timer = time.AfterFunc(left, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.cond.Broadcast()
+		})
+	} else {
+		(*timer).Reset(left)
 	}
 	p.cond.Wait()
+	(*timer).Stop()
 }
 
 // SetReadDeadline makes a Read that waits beyond t fail with

@@ -4,10 +4,10 @@ package fcgi
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"net/textproto"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -16,33 +16,34 @@ import (
 )
 
 // request is one request of a server's connection. The connection's reader
-// owns the first group of fields, the goroutine that serves it the second.
+// owns the first group of fields, the goroutine that serves it the last.
 type request struct {
 	c    *conn
 	id   uint16
 	role gateway.Role
 	keep bool
 
-	counted bool   // among those that a shutdown waits for
-	params  []byte // as far as they have come
+	counted bool      // among those that a shutdown waits for
+	since   time.Time // when it was begun
+	params  []byte    // as far as they have come
+	buffer  *[]byte   // params' first home
 	list    []gateway.Param
-	length  int64 // CONTENT_LENGTH; negative: none
-	begun   bool  // the handler is called, or about to be
-	dropped bool  // what still comes is of no interest
+	begun   bool // the handler is called, or about to be
 
-	stdin, data pipe
-	ctx         context.Context
-	cancel      context.CancelFunc
+	stdin  input
+	data   *input // of a filter
+	ctx    context.Context
+	cancel context.CancelFunc
 
-	// Guarded by conn.mu for all but the connection's reader, who writes those
-	// on the ends.
-	paramsEnded, stdinEnded, dataEnded bool
-	answered                           bool
+	paramsEnded bool // guarded by conn.mu for all but the connection's reader, who writes it
 
 	out     *responder
-	said    bool // something went to STDERR
 	verdict Status
 	http    *http.Request
+
+	errMu sync.Mutex // of the way to the error log, which is any goroutine's
+	said  bool       // something went there
+	mute  bool       // the response has ended
 }
 
 // responder is what a response needs, and the next one can use again.
@@ -59,38 +60,50 @@ var responders = sync.Pool{New: func() any { return &responder{buf: make([]byte,
 var paramBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 2<<10); return &b }}
 
 func newRequest(c *conn, id uint16, begin beginBody) *request {
-	r := &request{c: c, id: id, keep: begin.keep, length: -1}
+	r := &request{c: c, id: id, keep: begin.keep, stdin: input{length: -1}}
 	if begin.role >= 1 {
 		r.role = gateway.Role(begin.role - 1)
 	}
-	r.params = (*paramBuffers.Get().(*[]byte))[:0]
-	r.stdin.init()
-	r.data.init()
-	r.ctx, r.cancel = context.WithCancel(c.gc.Context())
-	if r.role == gateway.Authorizer {
-		c.authorizer = id
-		r.stdinEnded = true // it has none; some send the end of one
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unsent++
+	if c.leftovers != nil {
+		c.leftovers.remove(id)
 	}
 	return r
 }
 
-// inputEnded reports whether nothing more of the request comes.
+// open makes the request ready for what comes.
+func (r *request) open() {
+	r.counted = true
+	r.since = time.Now()
+	r.buffer = paramBuffers.Get().(*[]byte)
+	r.params = (*r.buffer)[:0]
+	r.stdin.init()
+	r.stdin.hurry = r.c.crowded
+	if r.role == gateway.Filter {
+		r.data = &input{length: -1}
+		r.data.init()
+		r.data.hurry = r.c.crowded
+	}
+	r.ctx, r.cancel = context.WithCancel(r.c.gc.Context())
+	r.c.mu.Lock()
+	r.c.streams[r.id] = r
+	r.c.mu.Unlock()
+}
+
+// inputEnded reports whether nothing more of the request can come. An
+// authorizer's never has: some peers send the end of an input that it has not.
 func (r *request) inputEnded() bool {
-	return r.paramsEnded && r.stdinEnded && (r.role != gateway.Filter || r.dataEnded)
+	return r.paramsEnded && r.stdin.ended && (r.data == nil || r.data.ended)
 }
 
-// drop stops keeping what comes.
-func (r *request) drop() {
-	r.dropped = true
-	r.params = nil
-	r.stdin.close()
-	r.data.close()
-}
-
-// abort ends the request early: its context, and reads of its body.
+// abort ends the request early: its context, and reads of its input.
 func (r *request) abort(why error) {
 	r.stdin.finish(why)
-	r.data.finish(why)
+	if r.data != nil {
+		r.data.finish(why)
+	}
 	r.cancel()
 }
 
@@ -99,72 +112,64 @@ func (r *request) headComplete() error {
 	var err error
 	r.list, err = AppendPairs(make([]gateway.Param, 0, 32), r.params)
 	if cap(r.params) <= 64<<10 {
-		b := r.params
-		paramBuffers.Put(&b)
+		*r.buffer = r.params
+		paramBuffers.Put(r.buffer)
 	}
-	r.params = nil
+	r.params, r.buffer = nil, nil
 	if err != nil {
 		return err
 	}
-	if length, _ := gateway.Lookup(r.list, "CONTENT_LENGTH"); length != "" {
-		if r.length, err = gateway.ParseLength(length); err != nil {
-			r.c.log("a FastCGI request is refused", "why", err)
-			r.drop()
-			return r.answer(http.StatusBadRequest)
+	if r.role == gateway.Authorizer {
+		return r.begin(false)
+	}
+	for _, in := range [...]struct {
+		*input
+		name string
+	}{{&r.stdin, "CONTENT_LENGTH"}, {r.data, "FCGI_DATA_LENGTH"}} {
+		if length, _ := gateway.Lookup(r.list, in.name); length != "" && in.input != nil {
+			if in.length, err = gateway.ParseLength(length); err != nil {
+				return r.bad(err)
+			}
 		}
 	}
-	if r.length >= 0 || r.role == gateway.Authorizer {
-		r.begin(false)
+	if r.stdin.length >= 0 {
+		return r.begin(false)
 	}
 	return nil
 }
 
 // begin has the handler called, once. some says that there is input, for a
 // request that does not tell its length.
-func (r *request) begin(some bool) {
-	if r.begun || r.dropped {
-		return
+func (r *request) begin(some bool) error {
+	if r.begun {
+		return nil
 	}
 	r.begun = true
 	in := gateway.Incoming{
 		Protocol: "fastcgi", Role: r.role, Params: r.list, Conn: r.c.gc, Script: r.c.srv.Script,
-		Body: &body{request: r, left: r.length}, Streamed: some, Stderr: stderr{r},
+		Body: &r.stdin, Streamed: some, Stderr: stderr{r},
 	}
-	if r.role == gateway.Filter {
-		in.Data = &r.data
+	if r.data != nil {
+		in.Data = r.data
 	}
 	hr, err := gateway.ToHTTP(r.ctx, in)
 	if err != nil {
-		r.c.log("a FastCGI request is refused", "why", err)
-		r.drop()
-		_ = r.answer(http.StatusBadRequest) // an error is the connection's, and shows there
-		return
+		return r.bad(err)
+	}
+	if r.role == gateway.Authorizer { // it has no body, whatever is said of the one that the next will get
+		hr.Body, hr.ContentLength = http.NoBody, 0
+		delete(hr.Header, "Content-Length")
 	}
 	r.http = hr
 	r.c.start(r)
+	return nil
 }
 
-// body is the request's input, as long as CONTENT_LENGTH says.
-type body struct {
-	*request
-	left int64 // negative: up to the end of STDIN
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	if b.left == 0 {
-		return 0, io.EOF
-	}
-	if b.left > 0 && int64(len(p)) > b.left {
-		p = p[:b.left]
-	}
-	n, err := b.stdin.Read(p)
-	if b.left > 0 {
-		b.left -= int64(n)
-		if err == io.EOF {
-			err = fmt.Errorf("fcgi: STDIN ends %d bytes before CONTENT_LENGTH: %w", b.left, io.ErrUnexpectedEOF)
-		}
-	}
-	return n, err
+// bad answers a request that is none.
+func (r *request) bad(why error) error {
+	r.c.log("a FastCGI request is refused", "why", why)
+	r.stdin.close()
+	return r.answer(http.StatusBadRequest)
 }
 
 // serve calls the handler and ends the response.
@@ -172,27 +177,29 @@ func (r *request) serve() {
 	r.out = responders.Get().(*responder)
 	r.out.w.Reset(r, r.http.Method)
 	complete := r.out.w.Run(r.c.srv.handler(), r.http, r.c.srv.logger())
+	r.c.out.use(-1)
 	aborted := r.ctx.Err() != nil
-	end := endBody{status: r.verdict}
-	if !complete {
-		end.app = 1
-	}
 	if aborted {
 		r.out.buf = r.out.buf[:HeaderLen] // nobody wants it
 	}
-	r.c.out.use(-1)
 	r.stdin.close()
-	r.data.close()
+	if r.data != nil {
+		r.data.close()
+	}
+	r.errMu.Lock()
+	r.mute = true
+	r.errMu.Unlock()
 	if alone := r.c.settle(r); alone && !complete && !aborted {
 		// The one way to say that a response is not whole. Where others use the
 		// connection, the exit status has to do.
 		r.c.gc.Close()
 	} else {
-		_ = r.end(end) // an error is the connection's, and shows there
+		_ = r.end(complete) // an error is the connection's, and shows there
 	}
 	r.cancel()
 	r.http = nil
 	if cap(r.out.buf) <= 2*recordSize {
+		r.out.buf = r.out.buf[:HeaderLen] // or the next response would begin with what is left
 		responders.Put(r.out)
 	}
 	r.out = nil
@@ -200,27 +207,30 @@ func (r *request) serve() {
 }
 
 // end closes the streams and the request, in one write with what is held.
-func (r *request) end(e endBody) error {
-	b := r.out.buf
-	if len(b) > HeaderLen+MaxContent {
+func (r *request) end(complete bool) error {
+	if len(r.out.buf) > HeaderLen+MaxContent {
 		if err := r.Flush(); err != nil {
 			return err
 		}
-		b = r.out.buf
 	}
+	b := r.out.buf
 	if len(b) > HeaderLen {
 		AppendHeader(b[:0], Header{Type: Stdout, ID: r.id, Length: len(b) - HeaderLen})
 	} else {
 		b = b[:0]
 	}
-	if e.status == RequestComplete {
+	if r.verdict == RequestComplete {
 		b = AppendHeader(b, Header{Type: Stdout, ID: r.id})
 	}
 	if r.said {
 		b = AppendHeader(b, Header{Type: Stderr, ID: r.id})
 	}
+	e := endBody{status: r.verdict}
+	if !complete {
+		e.app = 1
+	}
 	b = appendEnd(b, r.id, e)
-	r.out.buf = b[:min(HeaderLen, len(b))]
+	r.out.buf = b
 	return r.c.out.send(b)
 }
 
@@ -344,7 +354,9 @@ func (r *request) answer(status int) error {
 func (r *request) finishNow(b []byte) error {
 	r.c.settle(r)
 	err := r.c.out.send(b)
-	r.cancel()
+	if r.cancel != nil {
+		r.cancel()
+	}
 	r.c.done(r)
 	return err
 }
@@ -352,12 +364,19 @@ func (r *request) finishNow(b []byte) error {
 // stderr is the way to the front server's error log.
 type stderr struct{ r *request }
 
+// Write may be called by any goroutine, until the response has ended.
 func (s stderr) Write(p []byte) (int, error) {
-	s.r.said = true
+	r := s.r
+	r.errMu.Lock()
+	defer r.errMu.Unlock()
+	if r.mute {
+		return 0, os.ErrClosed
+	}
+	r.said = true
 	for rest := p; len(rest) > 0; {
 		n := min(len(rest), recordSize)
-		b := AppendHeader(make([]byte, 0, HeaderLen+n), Header{Type: Stderr, ID: s.r.id, Length: n})
-		if err := s.r.c.out.send(append(b, rest[:n]...)); err != nil {
+		b := AppendHeader(make([]byte, 0, HeaderLen+n), Header{Type: Stderr, ID: r.id, Length: n})
+		if err := r.c.out.send(append(b, rest[:n]...)); err != nil {
 			return len(p) - len(rest), err
 		}
 		rest = rest[n:]

@@ -99,14 +99,15 @@ func (s *Server) serve(gc *gateway.Conn) {
 	}
 	c := newConn(s, gc)
 	err := c.read()
-	c.lost(err)
+	gc.Close() // a handler that goes on must not keep the peer waiting
+	c.lost()
 	switch {
-	case err == nil, errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 	default:
 		s.logger().Warn("a FastCGI connection is closed", "peer", peer(gc), "why", err)
 	}
 	c.requests.Wait()
-	c.release()
+	close(c.stop)
 }
 
 // peer names the other side of a connection in logs.

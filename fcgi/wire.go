@@ -223,7 +223,7 @@ type reader struct {
 
 const (
 	readBuffer    = 8 << 10
-	readBufferMax = 64 << 10 // what it grows to when reads fill it
+	readBufferMax = 64 << 10 // what it becomes when a read has filled it
 )
 
 func newReader(src io.Reader) reader { return reader{src: src, buf: make([]byte, readBuffer)} }
@@ -231,11 +231,14 @@ func newReader(src io.Reader) reader { return reader{src: src, buf: make([]byte,
 // buffered reports whether bytes are there that were not used.
 func (r *reader) buffered() bool { return r.w > r.r }
 
+// inside reports whether a record has begun and is not whole.
+func (r *reader) inside() bool { return r.left > 0 || r.pad > 0 || r.buffered() }
+
 // fill reads more, after what is there.
 func (r *reader) fill() error {
 	if r.r == r.w {
 		if r.w == len(r.buf) && len(r.buf) < readBufferMax {
-			r.buf = make([]byte, 4*len(r.buf))
+			r.buf = make([]byte, readBufferMax)
 		}
 		r.r, r.w = 0, 0
 	} else if r.w == len(r.buf) {
@@ -256,17 +259,17 @@ func (r *reader) fill() error {
 // next reads the header of the next record; what was not read of the current
 // one is passed over. io.EOF comes between two records only.
 func (r *reader) next() (Header, error) {
-	for skip := r.left + r.pad; skip > 0; {
+	r.left, r.pad = 0, r.left+r.pad // from here on it is all the same
+	for r.pad > 0 {
 		if r.r == r.w {
 			if err := r.fill(); err != nil {
 				return Header{}, cut(err)
 			}
 		}
-		n := min(skip, r.w-r.r)
+		n := min(r.pad, r.w-r.r)
 		r.r += n
-		skip -= n
+		r.pad -= n
 	}
-	r.left, r.pad = 0, 0
 	for r.w-r.r < HeaderLen {
 		inside := r.w > r.r
 		if err := r.fill(); err != nil {
@@ -312,6 +315,13 @@ func (r *reader) whole(b []byte) ([]byte, error) {
 		b = append(b, part...)
 	}
 	return b, nil
+}
+
+// skipPadding passes over what has come of the current record's padding.
+func (r *reader) skipPadding() {
+	n := min(r.pad, r.w-r.r)
+	r.r += n
+	r.pad -= n
 }
 
 // cut makes an end inside a record an error.
