@@ -51,9 +51,10 @@ var layout = map[string][]string{
 		"internal/project", "internal/server", "gateway", "fcgi", "scgi", "uwsgi", "ajp", "cgi",
 	},
 
-	".":     {},                                  // this test
-	"e2e":   {},                                  // the binary from outside
-	"bench": {"internal/pool", "internal/spool"}, // fairness.go runs pools of its own
+	".":         {},                                                 // this test
+	"e2e":       {},                                                 // the binary from outside
+	"e2e/peers": {"gateway", "fcgi", "scgi", "uwsgi", "ajp", "cgi"}, // and our clients
+	"bench":     {"internal/pool", "internal/spool"},                // fairness.go runs pools of its own
 }
 
 // anything is every package of ours but notByServer.

@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -32,10 +34,17 @@ func (k *checker) hosts() {
 	}
 }
 
-// addresses refuses an address whose port is already taken for every address
-// of the machine: only one of the two could be opened.
-func (k *checker) addresses() {
-	type listener struct{ path, address, host, port string }
+// listener is one address that is to be opened.
+type listener struct {
+	path    string // of its key
+	says    string // "listen = …  in [[site]]", for messages
+	whose   string // the table that it stands in
+	address string
+	app     string // what a port of 0 is told from another by; "" for a site
+}
+
+// listeners are all addresses, those of sites first.
+func (k *checker) listeners() []listener {
 	var all []listener
 	for i, s := range k.c.Sites {
 		path := join(element("site", i), "listen")
@@ -43,15 +52,51 @@ func (k *checker) addresses() {
 			continue
 		}
 		for j, address := range s.Listen {
-			if colon := strings.LastIndexByte(address, ':'); !strings.HasPrefix(address, "unix:") && address[colon+1:] != "0" {
-				all = append(all, listener{element(path, j), address, address[:colon], address[colon+1:]})
-			}
+			all = append(all, listener{element(path, j), fmt.Sprintf("listen = %s in [[site]]", quote(address)), "[[site]]", address, ""})
 		}
 	}
-	for _, one := range all {
-		for _, every := range all {
-			if one.port == every.port && one.host != every.host && covers(every.host, one.host) && !k.bad[one.path] {
-				k.fail(one.path, fmt.Sprintf("listen = %s in [[site]]: %s takes this port of every address already", quote(one.address), quote(every.address)), fmt.Sprintf("write %s here as well, or name each address", quote(every.address)))
+	for _, name := range slices.Sorted(maps.Keys(k.c.Apps)) {
+		for i, l := range k.c.Apps[name].Listen {
+			table := element(join(familyPath("app", name), "listen"), i)
+			path, title := join(table, "address"), appListenSection.label("app."+name)
+			if k.bad[table] || k.bad[path] || l.Address == "" {
+				continue
+			}
+			all = append(all, listener{path, fmt.Sprintf("address = %s in %s", quote(l.Address), title), title, l.Address, name + " " + l.Protocol})
+		}
+	}
+	return all
+}
+
+// hostAndPort parts an address; the port is "" of one that is not TCP's.
+func (l *listener) hostAndPort() (host, port string) {
+	if strings.HasPrefix(l.address, "unix:") || strings.HasPrefix(l.address, "fd:") {
+		return "", ""
+	}
+	colon := strings.LastIndexByte(l.address, ':')
+	return l.address[:colon], l.address[colon+1:]
+}
+
+// addresses refuses an address that is taken already, by itself or because its
+// port is taken for every address of the machine: only one of the two could be
+// opened. Sites share addresses.
+func (k *checker) addresses() {
+	all := k.listeners()
+	for i := range all {
+		one := &all[i]
+		host, port := one.hostAndPort()
+		for j := range all {
+			other := &all[j]
+			otherHost, otherPort := other.hostAndPort()
+			switch {
+			case k.bad[one.path] || i == j:
+			case one.address == other.address && j < i && one.app != "" && (port != "0" || one.app == other.app):
+				k.fail(one.path, fmt.Sprintf("%s: %s listens there already", one.says, other.whose), "give each an address of its own")
+			case port == "" || port == "0" || port != otherPort || host == otherHost || !covers(otherHost, host):
+			case one.app == "" && other.app == "":
+				k.fail(one.path, fmt.Sprintf("%s: %s takes this port of every address already", one.says, quote(other.address)), fmt.Sprintf("write %s here as well, or name each address", quote(other.address)))
+			default:
+				k.fail(one.path, fmt.Sprintf("%s: %s of %s takes this port of every address already", one.says, quote(other.address), other.whose), "take another port, or name each address")
 			}
 		}
 	}

@@ -66,6 +66,10 @@ func TestCompleteInCodeInvalid(t *testing.T) {
 			"  hint: it takes the path of a folder that exists and holds files to be served, or a list of them"},
 		"no app": {&Config{Sites: []Site{{Routes: []Route{{App: "main"}}}}}, `app = "main" in [[site.route]]: there is no such app` + "\n" +
 			"  hint: add [app.main]"},
+		"nil upstream": {&Config{Sites: []Site{{Routes: []Route{{Upstream: "u"}}}}, Upstreams: map[string]*Upstream{"u": nil}}, "protocol is missing in [upstream.u]\n" +
+			`  hint: write protocol = "fastcgi", "scgi", "uwsgi", "ajp" or "http"` + "\nservers is missing in [upstream.u]\n" + `  hint: write servers = ["127.0.0.1:PORT"]`},
+		"empty listen": {&Config{Apps: map[string]*App{"main": {WSGI: "a:b", Listen: []AppListen{{}}}}}, "protocol is missing in [[app.main.listen]]\n" +
+			`  hint: write protocol = "fastcgi", "scgi", "uwsgi", "ajp" or "http"` + "\naddress is missing in [[app.main.listen]]\n" + `  hint: write address = "127.0.0.1:PORT", "unix:/PATH" or "fd:0"`},
 		"name": {&Config{Apps: map[string]*App{"a.b": {}}}, `"a.b" in [app] is not a name` + "\n" +
 			"  hint: a name is of letters, digits, _ and -, at most 64 of them"},
 	} {
@@ -138,9 +142,18 @@ wsgi = "hello:app"
 min_spare = 3
 max_children = 30
 env = { A = "1", B = "2" }
+[[app.one.listen]]
+protocol = "scgi"
+address = ":3"
+[[app.one.listen]]
+protocol = "ajp"
+address = "127.0.0.1:4"
 [app.two]
 wsgi = "hello:app"
 workers = 7
+[upstream.api]
+protocol = "http"
+servers = "127.0.0.1:5"
 `
 
 type setting struct {
@@ -151,6 +164,10 @@ type setting struct {
 func setAll(cfg *Config, settings []setting) error {
 	var all []error
 	for _, s := range settings {
+		if s.origin == "complete" {
+			all = append(all, cfg.Complete("."))
+			continue
+		}
 		all = append(all, cfg.Set(s.origin, s.key, s.values...))
 	}
 	return errors.Join(all...)
@@ -186,6 +203,20 @@ func TestSet(t *testing.T) {
 			`site[0].hosts = ["c"]`, `site[0].access_log = "-"`, "site[0].follow_symlinks = true",
 			`site[1].hosts = ["c"]`, `site[1].access_log = "-"`, "site[1].follow_symlinks = true",
 		}},
+		"threaded": {[]setting{{"--method", "app.method", []string{"threaded"}}, {"--threads", "app.threads", []string{"7"}}}, []string{
+			`app.one.method = "threaded"`, "app.one.threads = 7", `app.two.method = "threaded"`, "app.two.threads = 7",
+		}},
+		"one process": {[]setting{{"method=", "app.method", []string{"threaded"}}}, []string{
+			`app.one.method = "threaded"`, "app.one.threads = 30", `app.two.method = "threaded"`, "app.two.threads = 7",
+		}},
+		"prefork again": {[]setting{{"method=", "app.method", []string{"threaded"}}, {"complete", "", nil}, {"method=", "app.method", []string{"prefork"}}}, nil},
+		"listen": {[]setting{{"umask=", "app.listen.mode", []string{"660"}}, {"allow", "app.listen.allow", []string{"192.0.2.1", "127.0.0.0/8"}}}, []string{
+			`app.one.listen[0].mode = "0660"`, `app.one.listen[0].allow = ["192.0.2.1" "127.0.0.0/8"]`,
+			`app.one.listen[1].mode = "0660"`, `app.one.listen[1].allow = ["192.0.2.1" "127.0.0.0/8"]`,
+		}},
+		"upstream": {[]setting{{"-u", "upstream.servers", []string{"a:1", "b:2"}}, {"-t", "upstream.timeout", []string{"1s"}}}, []string{
+			`upstream.api.servers = ["a:1" "b:2"]`, "upstream.api.timeout = 1s",
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := world(t)
@@ -202,7 +233,7 @@ func TestSet(t *testing.T) {
 			}
 			var changed []string
 			for line := range strings.Lines(dump(cfg)) {
-				if !strings.Contains(before, line) {
+				if !strings.Contains(before, line) && !strings.HasPrefix(line, "warning: ") && !strings.HasPrefix(line, "  hint: ") {
 					changed = append(changed, strings.ReplaceAll(strings.TrimSpace(line), dir, "DIR"))
 				}
 			}
@@ -235,7 +266,7 @@ func TestSetInvalid(t *testing.T) {
 		"pair":       {[]setting{{"-s", "server.types", []string{".x"}}}, "-s: types = \".x\" in [server]: is not NAME=value\n  hint: it takes a table of extensions and media types: \".foo\" = \"application/x-foo\""},
 		"key":        {[]setting{{"-s", "server.spol", []string{"x"}}}, "-s: unknown key \"spol\" in [server]\n  hint: did you mean \"spool\"?"},
 		"a table":    {[]setting{{"-s", "server.", nil}}, "-s: unknown key \"\" in [server]\n  hint: the keys are body_timeout, control, error_log, header_timeout, idle_timeout, max_header, min_body_rate, pidfile, shutdown_timeout, spool, spool_max, types, write_timeout"},
-		"no such":    {[]setting{{"-s", "sever.spool", []string{"x"}}}, "-s: unknown key \"sever.spool\"\n  hint: write server.KEY, site.KEY or app.KEY"},
+		"no such":    {[]setting{{"-s", "sever.spool", []string{"x"}}}, "-s: unknown key \"sever.spool\"\n  hint: write server.KEY, site.KEY, app.KEY or upstream.KEY"},
 		"element":    {[]setting{{"--host", "site.hosts", []string{"x", "y:1"}}}, "--host: hosts = \"y:1\" in [[site]]: has a port\n  hint: write the name alone; the port belongs in listen\n--host: hosts = \"y:1\" in [[site]]: has a port\n  hint: write the name alone; the port belongs in listen"},
 		"as before":  {[]setting{{"--max-spare", "app.max_spare", []string{"5"}}, {"--max", "app.max_children", []string{"4"}}}, "--max-spare: max_spare = 5 in [app.one]: is more than max_children, which is 4\n  hint: min_spare ≤ max_spare ≤ max_children\n--max-spare: max_spare = 5 in [app.two]: is more than max_children, which is 4\n  hint: min_spare ≤ max_spare ≤ max_children"},
 		"with file":  {[]setting{{"--max", "app.max_children", []string{"2"}}}, "x.toml:13:1: min_spare = 3 in [app.one]: is more than max_children, which is 2\n  hint: min_spare ≤ max_spare ≤ max_children"},

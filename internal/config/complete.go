@@ -27,7 +27,10 @@ func (c *Config) Complete(dir string) error {
 	k.defaultSite()
 	k.table(fileSection, "", fileSection.title, reflect.ValueOf(c).Elem())
 	k.apps()
+	k.upstreams()
 	k.sites()
+	k.hosts()
+	k.addresses()
 	sortByPlace(k.errs)
 	sortByPlace(k.warnings)
 	c.Warnings = k.warnings
@@ -73,6 +76,11 @@ func (k *checker) defaultSite() {
 	if len(c.Sites) > 0 || len(c.src.problems) > 0 { // [[sites]] is a slip, not an absence
 		return
 	}
+	for _, app := range c.Apps {
+		if app != nil && len(app.Listen) > 0 { // it serves there, and nothing else was asked for
+			return
+		}
+	}
 	switch names := slices.Sorted(maps.Keys(c.Apps)); len(names) {
 	case 0:
 		k.fail("site", "there is nothing to serve: neither [[site]] nor [app.NAME]", `the least is [app.main] with wsgi = "module:callable"`)
@@ -107,20 +115,22 @@ func (k *checker) within(s *section, at spot, field reflect.Value) {
 	case reflect.Slice:
 		for i := range field.Len() {
 			if path := element(at.path, i); !k.bad[path] {
-				k.table(s, path, s.title, field.Index(i))
+				k.table(s, path, s.listLabel(at.where), field.Index(i))
 			}
 		}
 	case reflect.Map:
-		for _, name := range slices.Sorted(maps.Keys(k.c.Apps)) {
+		for _, name := range familyNames(field) {
 			path := familyPath(at.path, name)
 			if !isAppName(name) {
 				k.fail(path, fmt.Sprintf("%s in [%s] is not a name", quote(name), at.name), "a name is of letters, digits, _ and -, at most 64 of them")
 				continue
 			}
-			if k.c.Apps[name] == nil {
-				k.c.Apps[name] = new(App)
+			member := field.MapIndex(reflect.ValueOf(name))
+			if member.IsNil() {
+				member = reflect.New(field.Type().Elem().Elem())
+				field.SetMapIndex(reflect.ValueOf(name), member)
 			}
-			k.table(s, path, s.label(name), reflect.ValueOf(k.c.Apps[name]).Elem())
+			k.table(s, path, s.label(name), member.Elem())
 		}
 	case reflect.Pointer:
 		if !field.IsNil() {
@@ -129,6 +139,16 @@ func (k *checker) within(s *section, at spot, field reflect.Value) {
 	default:
 		k.table(s, at.path, s.title, field)
 	}
+}
+
+// familyNames are the names of a map of tables, in order.
+func familyNames(family reflect.Value) []string {
+	var names []string
+	for _, name := range family.MapKeys() {
+		names = append(names, name.String())
+	}
+	slices.Sort(names)
+	return names
 }
 
 // byDefault decodes a default of the table as if it stood in a file.

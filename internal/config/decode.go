@@ -80,7 +80,8 @@ func (d *decoder) one(s *section, at spot, v *value, field reflect.Value) {
 
 // tables decodes [[site]].
 func (d *decoder) tables(s *section, at spot, v *value, field reflect.Value) {
-	hint := "write " + s.title + ", in two brackets, for each"
+	title := s.listLabel(at.where)
+	hint := "write " + title + ", in two brackets, for each"
 	if v.shape != shapeList {
 		d.refuse(at, v, "is not a list of tables", hint)
 		return
@@ -94,7 +95,7 @@ func (d *decoder) tables(s *section, at spot, v *value, field reflect.Value) {
 			d.refuse(of, item, "is not a table", hint)
 			continue
 		}
-		d.table(s, of.path, s.title, item.table, field.Index(i))
+		d.table(s, of.path, title, item.table, field.Index(i))
 	}
 }
 
@@ -123,6 +124,9 @@ func (d *decoder) family(s *section, at spot, v *value, field reflect.Value) {
 func (s *section) label(in string) string {
 	return strings.Replace(s.title, "%s", short(in), 1)
 }
+
+// listLabel is the title of a list of tables within the table where.
+func (s *section) listLabel(where string) string { return s.label(strings.Trim(where, "[]")) }
 
 func join(path, name string) string {
 	if path == "" {

@@ -53,9 +53,10 @@ var (
 	formPrefix   = form{takes: `a path that begins with "/" and does not end with it, like "/shop"`, empty: true, check: checkPrefix}
 	formRegexp   = form{takes: `a regular expression in Go's syntax, best in single quotes: '^/x$'`, check: checkRegexp}
 	formApp      = form{takes: `the NAME of an [app.NAME]`}
+	formUpstream = form{takes: `the NAME of an [upstream.NAME]`}
 	formCallable = form{takes: `"module:callable", like "mysite.wsgi:application"`, check: checkCallable}
 	formHook     = form{takes: `"module:callable", like "mysite.hooks:after_fork"`, empty: true, check: checkCallable}
-	formMethod   = form{takes: `"prefork"`, check: checkMethod}
+	formMethod   = form{takes: `"prefork" or "threaded"`, check: checkMethod}
 	formEnv      = form{takes: `a table of strings: { NAME = "value" }`, empty: true, name: checkVariable}
 	formTypes    = form{takes: `a table of extensions and media types: ".foo" = "application/x-foo"`, check: checkMediaType, name: checkExtension}
 )
@@ -223,10 +224,10 @@ func isDotted(text string) bool {
 
 func checkMethod(_, text string) (string, *refusal) {
 	switch text {
-	case "prefork":
+	case "prefork", "threaded":
 		return text, nil
-	case "threaded", "cgi":
-		return "", &refusal{"is not available in this version", `write "prefork", or leave the key out`}
+	case "cgi":
+		return "", &refusal{"is not available in this version", `write "prefork" or "threaded", or leave the key out`}
 	}
 	return "", refuse("is not a method")
 }

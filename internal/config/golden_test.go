@@ -4,11 +4,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -39,7 +37,7 @@ func world(t testing.TB) (dir string) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"MODULE": "hello", "FOLDER": "project", "EMPTY": "", "RECURSIVE": "${MODULE}", "SECONDS_": "7", "HOST_NAME": "Mine",
+		"MODULE": "hello", "FOLDER": "project", "EMPTY": "", "RECURSIVE": "${MODULE}", "SECONDS_": "7", "HOST_NAME": "Mine", "AJP_SECRET": "sesame",
 	} {
 		t.Setenv(name, text)
 	}
@@ -76,8 +74,8 @@ func dump(cfg *Config) string {
 					table(k.within, element(at, i), field.Index(i))
 				}
 			case field.Kind() == reflect.Map:
-				for _, name := range slices.Sorted(maps.Keys(cfg.Apps)) {
-					table(k.within, join(at, name), reflect.ValueOf(cfg.Apps[name]).Elem())
+				for _, name := range familyNames(field) {
+					table(k.within, join(at, name), field.MapIndex(reflect.ValueOf(name)).Elem())
 				}
 			case field.Kind() == reflect.Pointer:
 				if !field.IsNil() {

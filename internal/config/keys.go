@@ -35,6 +35,7 @@ var fileSection = &section{
 		{name: "server", field: "Server", doc: "The whole process.", within: serverSection},
 		{name: "site", field: "Sites", doc: "A list: what answers for some hosts on some addresses.", within: siteSection},
 		{name: "app", field: "Apps", doc: "Applications by their names.", within: appSection},
+		{name: "upstream", field: "Upstreams", doc: "Back ends that millrace does not start, by the names of their groups.", within: upstreamSection},
 	},
 }
 
@@ -60,7 +61,7 @@ var serverSection = &section{
 
 var siteSection = &section{
 	title: "[[site]]",
-	doc:   "Answers for some hosts on some addresses. Without any site, 127.0.0.1:8000 serves the one app.",
+	doc:   "Answers for some hosts on some addresses. Without any site and any `[[app.NAME.listen]]`, 127.0.0.1:8000 serves the one app.",
 	keys: []key{
 		{name: "listen", field: "Listen", form: formAddress, def: `["127.0.0.1:8000"]`, doc: "Addresses of the site; port 0 is any free one."},
 		{name: "hosts", field: "Hosts", form: formHost, doc: "Exact names of hosts; without it: any host that no other site of the address names."},
@@ -73,13 +74,14 @@ var siteSection = &section{
 
 var routeSection = &section{
 	title: "[[site.route]]",
-	doc:   "Sends the requests of some paths to files or to an app: one of `files` and `app`. The first route that matches wins; with neither `path` nor `regexp` it matches every path.",
+	doc:   "Sends the requests of some paths to files, to an app or to other servers: one of `files`, `app` and `upstream`. The first route that matches wins; with neither `path` nor `regexp` it matches every path.",
 	keys: []key{
 		{name: "path", field: "Path", form: formPath, doc: "An exact path (`\"/favicon.ico\"`), or a prefix (`\"/media/*\"`)."},
 		{name: "regexp", field: "Regexp", form: formRegexp, doc: "In place of `path`: matched against the decoded path, anywhere in it unless anchored."},
-		{name: "mount", field: "Mount", form: formPrefix, doc: "This prefix becomes the app's SCRIPT_NAME, the rest its PATH_INFO; without it the whole path is PATH_INFO."},
+		{name: "mount", field: "Mount", form: formPrefix, doc: "This prefix becomes the SCRIPT_NAME of the app or the back end, the rest its PATH_INFO; without it the whole path is PATH_INFO. A back end of protocol `http` gets the rest as its path, and the prefix as X-Forwarded-Prefix; one of `ajp` the whole path."},
 		{name: "files", field: "Files", doc: "The files that answer.", within: filesSection},
 		{name: "app", field: "App", form: formApp, doc: "The app that answers."},
+		{name: "upstream", field: "Upstream", form: formUpstream, doc: "The back ends that answer."},
 	},
 }
 
@@ -105,7 +107,8 @@ var appSection = &section{
 		{name: "venv", field: "Venv", form: formVenv, doc: "Virtual environment whose python runs the app; without it: found, like `.venv` in `dir`."},
 		{name: "python", field: "Python", form: formPython, doc: "The interpreter itself; it goes before `venv`."},
 		{name: "env", field: "Env", form: formEnv, doc: "Added to the app's environment."},
-		{name: "method", field: "Method", form: formMethod, def: `"prefork"`, doc: "How the workers run: `prefork` is processes that answer one request at a time."},
+		{name: "method", field: "Method", form: formMethod, def: `"prefork"`, doc: "How the workers run, each answering one request at a time: `prefork` is processes, `threaded` is threads of few processes."},
+		{name: "threads", field: "Threads", form: formCount, doc: "Threads of one process, for method `threaded`; without it: max_children, so that there is one process."},
 		{name: "preload", field: "Preload", form: formBool, def: "true", doc: "Import the app once and fork the workers, or import it in each."},
 		{name: "after_fork", field: "AfterFork", form: formHook, doc: "Called in each new worker, to reopen what must not be shared."},
 
@@ -119,24 +122,55 @@ var appSection = &section{
 		{name: "startup_timeout", field: "StartupTimeout", form: formDuration, def: `"60s"`, doc: "Time for the import of the app."},
 		{name: "stop_timeout", field: "StopTimeout", form: formDuration, def: `"30s"`, doc: "Time that running requests have when the app is reloaded or stopped."},
 		{name: "max_body", field: "MaxBody", form: formSize, def: `"1GiB"`, doc: "The largest body of a request; beyond it: 413."},
+		{name: "listen", field: "Listen", doc: "A list: addresses at which the app answers other front servers.", within: appListenSection},
+	},
+}
+
+var appListenSection = &section{
+	title:   "[[%s.listen]]",
+	example: "app.NAME",
+	doc:     "An address at which the app answers another front server, beside the sites or without any. Who may connect is trusted: over every protocol but `http` a front server tells who the client is.",
+	keys: []key{
+		{name: "protocol", field: "Protocol", form: formProtocol, doc: "What the front server speaks. Required."},
+		{name: "address", field: "Address", form: formAppAddress, doc: "Where it connects; `fd:N` is a listening socket that millrace was started with. Required."},
+		{name: "mode", field: "Mode", form: formMode, def: `"0666"`, doc: "Mode of a Unix socket."},
+		{name: "mount", field: "Mount", form: formPrefix, doc: "This prefix of the path becomes SCRIPT_NAME, the rest PATH_INFO; without it: as the front server says."},
+		{name: "secret", field: "Secret", form: formSecret, doc: "For `ajp`: what the front server must give; without it `ajp` listens on this machine alone."},
+		{name: "allow", field: "Allow", form: formAllow, doc: "Who may connect over TCP; without it: everyone who can."},
+	},
+}
+
+var upstreamSection = &section{
+	title:   "[upstream.%s]",
+	example: "NAME",
+	doc:     "Back ends that millrace does not start, used in turn. One that cannot be reached is passed over for a while, and the request goes to the next. NAME is of letters, digits, `_` and `-`.",
+	keys: []key{
+		{name: "protocol", field: "Protocol", form: formProtocol, doc: "What the back ends speak. Required."},
+		{name: "servers", field: "Servers", form: formServers, doc: "Their addresses. Required."},
+		{name: "params", field: "Params", form: formParams, doc: "Added to the parameters of each request, over what it brought; not for `http`."},
+		{name: "secret", field: "Secret", form: formSecret, doc: "For `ajp`: what the back ends want to be given."},
+		{name: "max_conns", field: "MaxConns", form: formCountOrZero, def: "0", doc: "Connections to each server at most; a request that finds none free waits for as long as `connect_timeout`, then 503; 0: as many as needed."},
+		{name: "connect_timeout", field: "ConnectTimeout", form: formDuration, def: `"10s"`, doc: "Time for a connection to open; then the next server's turn."},
+		{name: "timeout", field: "Timeout", form: formDuration, def: `"60s"`, doc: "Time without a byte from the back end; then 504."},
+		{name: "max_body", field: "MaxBody", form: formSize, def: `"1GiB"`, doc: "The largest body of a request; beyond it: 413."},
 	},
 }
 
 // planned are keys that the design has and this version has not.
 func planned(s *section) []string {
 	switch s {
-	case fileSection:
-		return []string{"upstream"}
 	case serverSection:
 		return []string{"user"}
 	case siteSection:
 		return []string{"tls"}
 	case routeSection:
-		return []string{"upstream", "script"}
+		return []string{"script"}
 	case filesSection:
 		return []string{"listing"}
 	case appSection:
-		return []string{"command", "protocol", "user", "listen", "slow_request", "max_memory"}
+		return []string{"command", "protocol", "user", "slow_request", "max_memory"}
+	case upstreamSection:
+		return []string{"balance"}
 	}
 	return nil
 }

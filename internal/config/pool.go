@@ -37,6 +37,9 @@ func (k *checker) fitPool(path, where string, app *App) {
 			*n.value = 0
 		}
 	}
+	if at := join(path, "threads"); k.c.src.filled[at] == app.Threads && !k.given(at) {
+		app.Threads = 0
+	}
 	fixed, spares := *all[0].value, all[1:]
 	if fixed > 0 {
 		for _, n := range spares {
@@ -57,14 +60,25 @@ func (k *checker) fitPool(path, where string, app *App) {
 	if fixed > 0 {
 		app.MinSpare, app.MaxSpare, app.MaxChildren = fixed, fixed, fixed
 	}
+	if app.MaxChildren != 0 && app.Threads > app.MaxChildren {
+		key := "max_children"
+		if fixed > 0 {
+			key = "workers"
+		}
+		k.contradict(path, where, number{"threads", &app.Threads}, fmt.Sprintf("is more than %s, which is %d", key, app.MaxChildren), "a worker is a thread: no process needs more of them than there are in all")
+	}
 	if app.MaxChildren == 0 {
-		app.MaxChildren = max(defaultMaxChildren, app.MinSpare, app.MaxSpare)
+		app.MaxChildren = max(defaultMaxChildren, app.MinSpare, app.MaxSpare, app.Threads)
 	}
 	if app.MaxSpare == 0 {
 		app.MaxSpare = min(max(defaultMaxSpare, app.MinSpare), app.MaxChildren)
 	}
 	if app.MinSpare == 0 {
 		app.MinSpare = min(defaultMinSpare, app.MaxSpare)
+	}
+	if app.Method == "threaded" && app.Threads == 0 {
+		app.Threads = app.MaxChildren
+		k.c.src.fill(join(path, "threads"), app.Threads)
 	}
 	for i, n := range before.numbers() {
 		if *n.value == 0 && *all[i].value != 0 {

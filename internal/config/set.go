@@ -11,8 +11,9 @@ import (
 
 // Set gives a key a value that goes before that of the file, as the flags of
 // the command line do. Origin stands for it in messages: "--workers". The key
-// is "server.KEY"; "site.KEY", for every site there is; or "app.KEY", for
-// every app. Values are as a person types them: 4, 30s, true. A list is
+// is "server.KEY"; "site.KEY", for every site there is; "app.KEY", for every
+// app; "app.listen.KEY", for every address of every app; or "upstream.KEY",
+// for every group of back ends. Values are as a person types them: 4, 30s, true. A list is
 // replaced by all of them; to a table of strings each adds its NAME=value;
 // any other key takes one. Setting workers puts out the three keys that it
 // stands for, and each of those puts out workers. ${NAME} is left as it is.
@@ -31,22 +32,42 @@ func (c *Config) Set(origin, key string, values ...string) error {
 			c.set(d, siteSection, element("site", i), siteSection.title, name, at, values, &c.Sites[i])
 		}
 	case "app":
+		key, ofListen := strings.CutPrefix(name, "listen.")
 		for _, app := range slices.Sorted(maps.Keys(c.Apps)) {
 			path := familyPath("app", app)
 			if c.Apps[app] == nil {
 				c.Apps[app] = new(App)
 			}
+			if ofListen {
+				c.setListen(d, join(path, "listen"), app, key, at, values)
+				continue
+			}
 			if c.set(d, appSection, path, appSection.label(app), name, at, values, c.Apps[app]) {
 				c.src.excludeWorkers(path, name, c.Apps[app])
 			}
 		}
+	case "upstream":
+		for _, group := range slices.Sorted(maps.Keys(c.Upstreams)) {
+			if c.Upstreams[group] == nil {
+				c.Upstreams[group] = new(Upstream)
+			}
+			c.set(d, upstreamSection, familyPath("upstream", group), upstreamSection.label(group), name, at, values, c.Upstreams[group])
+		}
 	default:
-		d.src.refuse(key, at, "unknown key "+quote(key), "write server.KEY, site.KEY or app.KEY")
+		d.src.refuse(key, at, "unknown key "+quote(key), "write server.KEY, site.KEY, app.KEY or upstream.KEY")
 	}
 	if len(d.src.problems) > 0 {
 		return Errors(d.src.problems)
 	}
 	return nil
+}
+
+// setListen sets one key of all the addresses of an app.
+func (c *Config) setListen(d *decoder, path, app, name string, at place, values []string) {
+	title := appListenSection.label("app." + app)
+	for i := range c.Apps[app].Listen {
+		c.set(d, appListenSection, element(path, i), title, name, at, values, &c.Apps[app].Listen[i])
+	}
 }
 
 // set sets one key of one table, and reports whether it could.

@@ -22,11 +22,25 @@ func (k *checker) apps() {
 			k.warn(join(path, "venv"), fmt.Sprintf("venv in %s has no effect beside python", where), "leave out one of the two")
 		}
 		k.fitPool(path, where, app)
+		k.threads(path, where, app)
+		for i := range app.Listen {
+			k.appListen(element(join(path, "listen"), i), appListenSection.label("app."+name), &app.Listen[i])
+		}
 	}
 }
 
+// threads refuses a number of threads where there are none.
+func (k *checker) threads(path, where string, app *App) {
+	at := join(path, "threads")
+	if app.Threads == 0 || app.Method == "threaded" || k.bad[at] || k.bad[join(path, "method")] {
+		return
+	}
+	k.refuse(spot{path: at, name: "threads", where: where, form: &form{}}, fmt.Sprint(app.Threads),
+		&refusal{fmt.Sprintf("method = %s has no threads", quote(app.Method)), `write method = "threaded", or leave threads out`})
+}
+
 func (k *checker) sites() {
-	used := make(map[string]bool)
+	used := make(map[string]bool) // "app NAME", "upstream NAME"
 	for i := range k.c.Sites {
 		path, s := element("site", i), &k.c.Sites[i]
 		if k.bad[path] {
@@ -37,13 +51,18 @@ func (k *checker) sites() {
 		}
 		k.routes(join(path, "route"), s.Routes, used)
 	}
+	listens := func(a *App) bool { return len(a.Listen) > 0 }
+	some := len(k.c.Sites) > 0 || slices.ContainsFunc(slices.Collect(maps.Values(k.c.Apps)), listens)
 	for _, name := range slices.Sorted(maps.Keys(k.c.Apps)) {
-		if len(k.c.Sites) > 0 && !used[name] {
+		if some && !used["app "+name] && !listens(k.c.Apps[name]) && !k.bad[join(familyPath("app", name), "listen")] {
 			k.warn(familyPath("app", name), "no route leads to "+appSection.label(name), fmt.Sprintf("add [[site.route]] with app = %q, or leave the app out", short(name)))
 		}
 	}
-	k.hosts()
-	k.addresses()
+	for _, name := range slices.Sorted(maps.Keys(k.c.Upstreams)) {
+		if !used["upstream "+name] {
+			k.warn(familyPath("upstream", name), "no route leads to "+upstreamSection.label(name), fmt.Sprintf("add [[site.route]] with upstream = %q, or leave the back ends out", short(name)))
+		}
+	}
 }
 
 func (k *checker) routes(path string, routes []Route, used map[string]bool) {
@@ -55,7 +74,7 @@ func (k *checker) routes(path string, routes []Route, used map[string]bool) {
 			continue
 		}
 		k.route(at, r)
-		used[r.App] = true
+		used["app "+r.App], used["upstream "+r.Upstream] = true, true
 		matchesAll := r.Regexp == "" && (r.Path == "" || r.Path == "/*") && !k.bad[join(at, "path")] && !k.bad[join(at, "regexp")]
 		switch {
 		case all >= 0:
@@ -72,20 +91,28 @@ func (k *checker) routes(path string, routes []Route, used map[string]bool) {
 func (k *checker) route(path string, r *Route) {
 	const where = "[[site.route]]"
 	has := func(key string, set bool) bool { return set || k.given(join(path, key)) }
-	files, app := has("files", r.Files != nil), has("app", r.App != "")
+	files, app, upstream := has("files", r.Files != nil), has("app", r.App != ""), has("upstream", r.Upstream != "")
 	switch {
 	case files && app:
 		k.fail(join(path, "app"), where+" has both files and app", "make two routes; the first that matches wins")
-	case !files && !app:
-		k.fail(path, where+" has neither files nor app: it leads nowhere", `add app = "NAME", or files = { root = "FOLDER" }`)
-	case app && !k.bad[join(path, "app")]:
-		k.appOf(join(path, "app"), r.App)
+	case upstream && (files || app):
+		other := "app"
+		if files {
+			other = "files"
+		}
+		k.fail(join(path, "upstream"), where+" has both "+other+" and upstream", "make two routes; the first that matches wins")
+	case !files && !app && !upstream:
+		k.fail(path, where+" has none of files, app and upstream: it leads nowhere", `add app = "NAME", upstream = "NAME" or files = { root = "FOLDER" }`)
+	case app:
+		known(k, join(path, "app"), r.App, "app", k.c.Apps)
+	case upstream:
+		known(k, join(path, "upstream"), r.Upstream, "upstream", k.c.Upstreams)
 	}
 	if has("path", r.Path != "") && has("regexp", r.Regexp != "") {
 		k.fail(join(path, "regexp"), where+" has both path and regexp", "leave out one of the two, or make two routes")
 	}
 	if files && r.Mount != "" {
-		k.fail(join(path, "mount"), where+" has mount beside files", `mount is for an app; files take strip = "/prefix"`)
+		k.fail(join(path, "mount"), where+" has mount beside files", `mount is for an app or back ends; files take strip = "/prefix"`)
 	} else {
 		k.prefix(join(path, "mount"), where, r, r.Mount)
 	}
@@ -113,17 +140,17 @@ func (k *checker) prefix(path, where string, r *Route, prefix string) {
 		&refusal{fmt.Sprintf("no path that %s matches begins with it", quote(r.Path)), "correct one of the two"})
 }
 
-// appOf checks the name of an app.
-func (k *checker) appOf(path, name string) {
-	if _, ok := k.c.Apps[name]; ok || k.bad["app"] {
+// known checks that a route's app or upstream is there.
+func known[T any](k *checker, path, name, kind string, all map[string]*T) {
+	if _, ok := all[name]; ok || k.bad[kind] || k.bad[path] {
 		return
 	}
-	names := slices.Sorted(maps.Keys(k.c.Apps))
-	hint := "the apps are " + short(strings.Join(names, ", "))
+	names := slices.Sorted(maps.Keys(all))
+	hint := fmt.Sprintf("the %ss are %s", kind, short(strings.Join(names, ", ")))
 	if near := nearest(name, names); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	} else if len(names) == 0 {
-		hint = fmt.Sprintf("add [app.%s]", short(name))
+		hint = fmt.Sprintf("add [%s.%s]", kind, short(name))
 	}
-	k.refuse(spot{path: path, name: "app", where: "[[site.route]]", form: &form{}}, quote(name), &refusal{"there is no such app", hint})
+	k.refuse(spot{path: path, name: kind, where: "[[site.route]]", form: &form{}}, quote(name), &refusal{"there is no such " + kind, hint})
 }

@@ -5,12 +5,19 @@
 //
 //	127.0.0.1:8000, [::1]:8000, :8000   TCP; port 0 takes any free one
 //	unix:/run/mysite.sock               a Unix socket
+//	fd:0                                a listening socket that this process was started with
 //
 // A Unix socket that is in the way is removed only when it is one and nobody
 // answers on it: a live server's socket is never taken over. Its mode is set
 // before it can be connected to. Close removes it, unless another process has
 // put its own there since. The backlog is the system's maximum, as in package
 // net.
+//
+// An inherited socket (inherit_unix.go) stays open, and its file in place: it
+// belongs to whoever passed it on, and other processes may accept from it.
+//
+// Detach hands a socket from one Listener to another while connections arrive:
+// what served it before and what serves it from now on meet without a gap.
 //
 // The connections that a Listener accepts have a write time-out that renews
 // itself: a client that takes no byte of the response for that long is cut
@@ -45,6 +52,10 @@ type Options struct {
 
 	// Mode of a Unix socket; 0 means 0666: whoever may enter the folder.
 	Mode fs.FileMode
+
+	// Count is called with 1 for each connection that is accepted, and with -1
+	// when it is closed; nil: nobody counts.
+	Count func(step int)
 }
 
 // Error says which address could not be opened.
@@ -76,6 +87,16 @@ func (e *Error) Hint() string { return e.Do }
 // Listener accepts connections whose writes time out. It is safe for
 // concurrent use.
 type Listener struct {
+	*socket
+	count func(step int)
+
+	mu       sync.Mutex
+	detached bool
+	resumed  bool // the deadline by which Detach woke another's Accept is gone
+}
+
+// socket is what one Listener hands to the next.
+type socket struct {
 	inner   net.Listener
 	address string
 	timeout atomic.Int64 // nanoseconds; shared with the connections
@@ -90,11 +111,13 @@ var _ net.Listener = (*Listener)(nil)
 
 // Open listens on address.
 func Open(address string, opts Options) (*Listener, error) {
-	l := &Listener{address: address, buffers: sync.Pool{New: func() any { return new([copyBuffer]byte) }}}
+	l := &socket{address: address, buffers: sync.Pool{New: func() any { return new([copyBuffer]byte) }}}
 	l.timeout.Store(int64(opts.WriteTimeout))
 	var err error
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		err = l.openUnix(path, opts.Mode)
+	} else if number, ok := strings.CutPrefix(address, "fd:"); ok {
+		err = l.inherit(number)
 	} else {
 		err = l.openTCP(address)
 	}
@@ -105,10 +128,10 @@ func Open(address string, opts Options) (*Listener, error) {
 		l.unlink()
 		return l.inner.Close()
 	})
-	return l, nil
+	return &Listener{socket: l, count: opts.Count}, nil
 }
 
-func (l *Listener) openTCP(address string) error {
+func (l *socket) openTCP(address string) error {
 	fail := func(err error, owner, do string) error {
 		return &Error{Address: address, Err: err, Owner: owner, Do: do}
 	}
@@ -132,7 +155,7 @@ func (l *Listener) openTCP(address string) error {
 	return fail(err, "", "check the host name and the port")
 }
 
-func (l *Listener) openUnix(path string, mode fs.FileMode) error {
+func (l *socket) openUnix(path string, mode fs.FileMode) error {
 	if mode == 0 {
 		mode = 0o666
 	}
@@ -221,21 +244,89 @@ func clearStale(path string) error {
 
 // Accept returns the next connection.
 func (l *Listener) Accept() (net.Conn, error) {
+	if err := l.resume(); err != nil {
+		return nil, err
+	}
 	c, err := l.inner.Accept()
 	if err != nil {
+		if l.isDetached() {
+			err = net.ErrClosed
+		}
 		return nil, err
+	}
+	if l.count != nil {
+		l.count(1)
 	}
 	switch c := c.(type) {
 	case *net.TCPConn:
-		return &tcpConn{TCPConn: c, plain: quick(c), guard: guard{limit: &l.timeout}, buffers: &l.buffers}, nil
+		return &tcpConn{TCPConn: c, plain: quick(c), guard: guard{limit: &l.timeout}, buffers: &l.buffers, closing: closing{count: l.count}}, nil
 	case *net.UnixConn:
-		return &unixConn{UnixConn: c, plain: quick(c), guard: guard{limit: &l.timeout}}, nil
+		return &unixConn{UnixConn: c, plain: quick(c), guard: guard{limit: &l.timeout}, closing: closing{count: l.count}}, nil
 	}
-	return c, nil
+	return c, nil // not reached: Open makes no other kind
 }
 
 // Close stops accepting and removes a Unix socket's file. Connections live on.
-func (l *Listener) Close() error { return l.close() }
+// After Detach it does nothing: the socket is another Listener's.
+func (l *Listener) Close() error {
+	if l.isDetached() {
+		return nil
+	}
+	return l.close()
+}
+
+// Detach ends l, whose Accept returns net.ErrClosed from now on, and returns
+// another Listener of the same socket. Clients that connect meanwhile wait in
+// the backlog. The other one's Accept is to be called once that of l has
+// returned. count is as in Options.
+func (l *Listener) Detach(count func(step int)) *Listener {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.detached = true
+	_ = l.setDeadline(time.Unix(1, 0)) // wakes Accept; fails on a closed socket alone
+	return &Listener{socket: l.socket, count: count}
+}
+
+func (l *Listener) isDetached() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.detached
+}
+
+// resume makes the socket accept again that another Listener was detached
+// from.
+func (l *Listener) resume() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.detached:
+		return net.ErrClosed
+	case !l.resumed:
+		l.resumed = true
+		_ = l.setDeadline(time.Time{}) // fails on a closed socket alone, as Accept will
+	}
+	return nil
+}
+
+// setDeadline bounds Accept; both kinds of listener can.
+func (l *Listener) setDeadline(t time.Time) error {
+	if d, ok := l.inner.(interface{ SetDeadline(time.Time) error }); ok {
+		return d.SetDeadline(t)
+	}
+	return nil
+}
+
+// SetMode changes the mode of a Unix socket (0: 0666); of any other it does
+// nothing.
+func (l *Listener) SetMode(mode fs.FileMode) error {
+	if l.path == "" {
+		return nil
+	}
+	if mode == 0 {
+		mode = 0o666
+	}
+	return os.Chmod(l.path, mode)
+}
 
 // Addr is the address as the system gives it, with the real port.
 func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
@@ -247,7 +338,7 @@ func (l *Listener) Address() string { return l.address }
 func (l *Listener) SetWriteTimeout(d time.Duration) { l.timeout.Store(int64(d)) }
 
 // unlink removes the Unix socket if it is still the one that Open made.
-func (l *Listener) unlink() {
+func (l *socket) unlink() {
 	if l.path == "" {
 		return
 	}

@@ -102,6 +102,7 @@ type tcpConn struct {
 	plain   net.Conn // the same connection: how bytes go and come
 	guard   guard
 	reading readDeadline
+	closing closing
 	buffers *sync.Pool // the listener's, of *[copyBuffer]byte
 }
 
@@ -117,6 +118,7 @@ type unixConn struct {
 	plain   net.Conn // as in tcpConn
 	guard   guard
 	reading readDeadline
+	closing closing
 }
 
 func (c *unixConn) Write(b []byte) (int, error)        { return c.guard.write(c.plain, b) }
@@ -124,6 +126,23 @@ func (c *unixConn) Read(b []byte) (int, error)         { return c.reading.read(c
 func (c *unixConn) SetReadDeadline(t time.Time) error  { return c.reading.set(c.UnixConn, t) }
 func (c *unixConn) SetWriteDeadline(t time.Time) error { return c.guard.set(c.UnixConn, t) }
 func (c *unixConn) SetDeadline(t time.Time) error      { return setBoth(c, t) }
+
+func (c *tcpConn) Close() error  { return c.closing.close(c.TCPConn) }
+func (c *unixConn) Close() error { return c.closing.close(c.UnixConn) }
+
+// closing tells a listener's owner, once, that a connection is closed.
+type closing struct {
+	count func(step int)
+	done  atomic.Bool
+}
+
+func (c *closing) close(inner net.Conn) error {
+	err := inner.Close()
+	if c.count != nil && !c.done.Swap(true) {
+		c.count(-1)
+	}
+	return err
+}
 
 // raw is a connection's RawConn and no more: os.File.WriteTo, which io.Copy
 // tries first, would find package net's own methods on it and send the file

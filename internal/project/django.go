@@ -66,6 +66,10 @@ func findDjango(ctx context.Context, o Options, folder, manage string) (*Found, 
 		}
 	}
 	app.Env[settingsVar] = settings
+	if o.AppOnly {
+		app.WSGI, found.Config = djangoWSGI, newConfig(app, appRoute())
+		return found, nil
+	}
 	of := o
 	of.Env = append(slices.Clone(o.Env), settingsVar+"="+settings)
 	var django Django

@@ -50,12 +50,13 @@ const (
 // Options says what to look for. The zero value serves what the current
 // folder holds.
 type Options struct {
-	Target string        // "module:callable", a folder, or a file; default "."
-	Dir    string        // working folder of module:callable, default the current one; without a target, the folder to look in
-	Venv   string        // virtual environment; default: found, see Interpreter
-	Python string        // the interpreter itself, a path or a name on the path; before Venv
-	Env    []string      // added to the app's environment, "NAME=value"; the last of a name wins
-	Limit  time.Duration // time for one question to Python; default 10s for its version, 30s for the project
+	Target  string        // "module:callable", a folder, or a file; default "."
+	Dir     string        // working folder of module:callable, default the current one; without a target, the folder to look in
+	Venv    string        // virtual environment; default: found, see Interpreter
+	Python  string        // the interpreter itself, a path or a name on the path; before Venv
+	Env     []string      // added to the app's environment, "NAME=value"; the last of a name wins
+	AppOnly bool          // nothing but the app is served: a Django project is not asked for its files; see apponly.go
+	Limit   time.Duration // time for one question to Python; default 10s for its version, 30s for the project
 }
 
 // Kind is what a target turned out to be.
@@ -199,6 +200,9 @@ func findFolder(ctx context.Context, o Options) (*Found, error) {
 	if path := filepath.Join(folder, "millrace.toml"); isFile(path) {
 		return loadConfig(ctx, o, path)
 	}
+	if o.AppOnly && o.named() != "" {
+		return findSettings(ctx, o, folder)
+	}
 	if path := filepath.Join(folder, "manage.py"); isFile(path) {
 		text, err := readBounded(path)
 		if err != nil {
@@ -216,6 +220,9 @@ func findFolder(ctx context.Context, o Options) (*Found, error) {
 	}
 	if len(scripts) > 0 {
 		return findScript(ctx, o, folder, scripts)
+	}
+	if o.AppOnly && os.Getenv(settingsVar) != "" {
+		return findSettings(ctx, o, folder)
 	}
 	found, err := findCallable(ctx, o, folder, DemoWSGI)
 	if err != nil {

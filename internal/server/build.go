@@ -21,9 +21,9 @@ import (
 // tree is the handlers of one configuration. It is counted: each request that
 // is inside, and the server as long as it is the current one.
 type tree struct {
-	handlers map[string]http.Handler // by listening address
-	files    []*static.Handler
-	logs     []string // paths of the access logs it writes to
+	mounts map[string]mount // by the key of their front
+	files  []*static.Handler
+	logs   []string // paths of the access logs it writes to
 
 	refs    atomic.Int64
 	drained chan struct{} // closed when nobody uses it any more, and its files are closed
@@ -61,17 +61,19 @@ func (t *tree) close() {
 
 // builder makes a tree.
 type builder struct {
-	plan *Plan
-	apps map[string]*running
-	logs map[string]accessLog
-	log  *slog.Logger
-	tree *tree
+	plan      *Plan
+	apps      map[string]*running
+	upstreams map[string]*backends
+	logs      map[string]accessLog
+	log       *slog.Logger
+	tree      *tree
 }
 
-// build makes the tree of a plan. apps and logs hold all that it names.
-func build(plan *Plan, apps map[string]*running, logs map[string]accessLog, log *slog.Logger) (*tree, error) {
-	b := &builder{plan: plan, apps: apps, logs: logs, log: log, tree: &tree{
-		handlers: map[string]http.Handler{}, drained: make(chan struct{}), log: log,
+// build makes the tree of a plan. apps, upstreams and logs hold all that it
+// names.
+func build(plan *Plan, apps map[string]*running, upstreams map[string]*backends, logs map[string]accessLog, log *slog.Logger) (*tree, error) {
+	b := &builder{plan: plan, apps: apps, upstreams: upstreams, logs: logs, log: log, tree: &tree{
+		mounts: map[string]mount{}, drained: make(chan struct{}), log: log,
 	}}
 	b.tree.refs.Store(1)
 	if err := b.build(); err != nil {
@@ -103,15 +105,30 @@ func (b *builder) build() error {
 		if err != nil {
 			return fmt.Errorf("cannot route what comes in on %s: %w", address, err)
 		}
-		b.tree.handlers[address] = table
+		b.tree.mounts[address] = mount{handler: table}
+	}
+	for name, app := range b.plan.Config.Apps {
+		for i := range app.Listen {
+			m, err := b.appMount(name, &app.Listen[i])
+			if err != nil {
+				return fmt.Errorf("cannot serve app %s on %s: %w", name, app.Listen[i].Address, err)
+			}
+			b.tree.mounts[appKey(name, &app.Listen[i])] = m
+		}
 	}
 	return nil
 }
 
+func (b *builder) limits() limit.Limits {
+	c := &b.plan.Config.Server
+	return limit.Limits{Timeout: c.BodyTimeout, MinRate: int64(c.MinBodyRate)}
+}
+
 func (b *builder) site(c *config.Site, types *static.Types) (route.Site, error) {
 	s := route.Site{Hosts: c.Hosts}
+	entry := &reentry{}
 	for i := range c.Routes {
-		h, err := b.handler(c, &c.Routes[i], types)
+		h, err := b.handler(c, &c.Routes[i], types, entry)
 		if err != nil {
 			return s, err
 		}
@@ -124,13 +141,13 @@ func (b *builder) site(c *config.Site, types *static.Types) (route.Site, error) 
 		}
 		s.Fallback = h
 	}
-	limits := limit.Limits{Timeout: b.plan.Config.Server.BodyTimeout, MinRate: int64(b.plan.Config.Server.MinBodyRate)}
 	log := b.logs[c.AccessLog] // nil without one
 	if log != nil {
 		b.tree.logs = append(b.tree.logs, c.AccessLog)
 	}
 	s.Wrap = func(next http.Handler) http.Handler {
-		h := limit.Body(next, limits)
+		entry.site = next // one for each address, and all alike
+		h := limit.Body(next, b.limits())
 		if log != nil {
 			h = log.Wrap(h)
 		}
@@ -139,8 +156,15 @@ func (b *builder) site(c *config.Site, types *static.Types) (route.Site, error) 
 	return s, nil
 }
 
-func (b *builder) handler(c *config.Site, r *config.Route, types *static.Types) (http.Handler, error) {
-	if r.Files != nil {
+func (b *builder) handler(c *config.Site, r *config.Route, types *static.Types, entry *reentry) (http.Handler, error) {
+	switch {
+	case r.Upstream != "":
+		u, ok := b.upstreams[r.Upstream]
+		if !ok {
+			return nil, fmt.Errorf("a route leads to upstream %q, which is not defined", r.Upstream)
+		}
+		return u.Handler(r.Mount, entry.redirect), nil
+	case r.Files != nil:
 		follow := c.FollowSymlinks
 		if r.Files.FollowSymlinks != nil {
 			follow = *r.Files.FollowSymlinks
@@ -166,19 +190,6 @@ func (b *builder) files(o static.Options) (http.Handler, error) {
 	return h, nil
 }
 
-// addresses are the listening addresses of a configuration, each once.
-func addresses(c *config.Config) []string {
-	var all []string
-	for _, s := range c.Sites {
-		for _, a := range s.Listen {
-			if !slices.Contains(all, a) {
-				all = append(all, a)
-			}
-		}
-	}
-	return all
-}
-
 // poolConfig maps an app of the configuration to its pool's.
 func (s *Server) poolConfig(name string, plan *Plan) (pool.Config, error) {
 	a := plan.Config.Apps[name]
@@ -190,9 +201,11 @@ func (s *Server) poolConfig(name string, plan *Plan) (pool.Config, error) {
 		Python:         a.Python,
 		WSGI:           a.WSGI,
 		Dir:            a.Dir,
+		Workdir:        plan.Workdir,
 		Env:            environ(plan.Environ, a, plan.Development),
 		Preload:        a.Preload,
 		AfterFork:      a.AfterFork,
+		Threads:        a.Threads,
 		MinSpare:       a.MinSpare,
 		MaxSpare:       a.MaxSpare,
 		MaxChildren:    a.MaxChildren,

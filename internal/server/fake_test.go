@@ -32,7 +32,7 @@ func newFakeApps() *fakeApps {
 func (a *fakeApps) new(c pool.Config) app {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	f := &fakeApp{apps: a, cfg: c, ready: make(chan struct{}), inside: make(chan string, 16), done: make(chan struct{})}
+	f := &fakeApp{apps: a, cfg: c, ready: make(chan struct{}), inside: make(chan string, 16), broken: make(chan error, 16), done: make(chan struct{})}
 	a.made[c.Name] = f
 	return f
 }
@@ -62,6 +62,7 @@ type fakeApp struct {
 	apps   *fakeApps
 	ready  chan struct{}
 	inside chan string // each request for /hold, as it arrives
+	broken chan error  // why bodies could not be read
 	done   chan struct{}
 
 	mu         sync.Mutex
@@ -126,6 +127,10 @@ func (f *fakeApp) Handler(mount string) http.Handler {
 		}
 		n, err := io.Copy(io.Discard, r.Body)
 		if err != nil {
+			select {
+			case f.broken <- err:
+			default: // nobody looks
+			}
 			http.Error(w, err.Error(), http.StatusRequestTimeout)
 			return
 		}
@@ -160,6 +165,8 @@ func (l *logBuffer) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
+func newLogger(l *logBuffer) *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
 func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -190,7 +197,7 @@ func launch(t *testing.T, plan *Plan, apps *fakeApps) *serving {
 			defer s.mu.Unlock()
 			return s.next, s.err
 		},
-		Log:     slog.New(slog.NewTextHandler(s.log, nil)),
+		Log:     newLogger(s.log),
 		Version: "test",
 	})
 	s.newApp = apps.new

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -14,14 +15,17 @@ import (
 	"millrace/internal/listen"
 )
 
-// front is one listening address.
+// front is one listening address: of sites, or of an app for another front
+// server.
 type front struct {
-	address  string
-	listener *listen.Listener
-	http     *http.Server
-	served   chan struct{} // closed when http.Serve has returned
+	frontSpec
+	listener *listen.Listener // nil until the front of its key hands over
+	mode     fs.FileMode      // of its Unix socket
+	server   protocolServer
+	served   chan struct{} // closed when serve has returned
 	draining atomic.Bool
 	mounted  atomic.Pointer[mounted]
+	log      *slog.Logger
 
 	mu    sync.Mutex
 	conns int
@@ -29,40 +33,78 @@ type front struct {
 	gone  chan struct{} // closed when draining and no connection is left
 }
 
+// frontSpec is what a front is made for; when it changes, another one takes
+// the address over.
+type frontSpec struct {
+	key      string // the address; see appKey
+	address  string
+	protocol string
+	app      string // "": sites
+	secret   string
+}
+
 // mounted is the handler of one front in one tree.
 type mounted struct {
-	tree    *tree
-	handler http.Handler
+	tree *tree
+	mount
 }
 
 // linger is how long a front that drains leaves idle connections open: a
 // request that is on its way when the drain begins is answered, not reset.
 const linger = 500 * time.Millisecond
 
-// headerSlop is what net/http adds to MaxHeaderBytes on its own account.
-const headerSlop = 4096
+// newFront makes a front that has no listener yet.
+func newFront(spec frontSpec, c *config.Server, total *atomic.Int64, log *slog.Logger) *front {
+	f := &front{frontSpec: spec, served: make(chan struct{}), total: total, gone: make(chan struct{}), log: log}
+	f.server = newServer(spec.protocol, serverOptions{
+		handler: f, log: f.says(), allow: f.allows, secret: spec.secret, server: c,
+	})
+	return f
+}
 
-func newFront(address string, c *config.Server, total *atomic.Int64, log *slog.Logger) (*front, error) {
-	l, err := listen.Open(address, listen.Options{WriteTimeout: c.WriteTimeout})
+// says is the log with the front's name.
+func (f *front) says() *slog.Logger {
+	if f.app == "" {
+		return f.log
+	}
+	return f.log.With("app", f.app, "address", f.address)
+}
+
+// open opens the front's address.
+func (f *front) open(o listen.Options) error {
+	o.Count = f.count
+	l, err := listen.Open(f.address, o)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	f := &front{address: address, listener: l, served: make(chan struct{}), total: total, gone: make(chan struct{})}
-	f.http = &http.Server{
-		Handler:           f,
-		ReadHeaderTimeout: c.HeaderTimeout,
-		IdleTimeout:       c.IdleTimeout,
-		MaxHeaderBytes:    max(1, int(c.MaxHeader)-headerSlop),
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelError),
-		ConnState:         f.connState,
+	if err := f.mayServe(l.Addr()); err != nil {
+		_ = l.Close()
+		return err
 	}
-	return f, nil
+	f.listener, f.mode = l, o.Mode
+	return nil
+}
+
+// mayServe refuses AJP without a secret at an address that package config
+// could not see: of an inherited socket, or of a name that leads elsewhere.
+func (f *front) mayServe(a net.Addr) error {
+	if f.protocol != "ajp" || f.secret != "" || ownMachine(a) {
+		return nil
+	}
+	return &Error{
+		Problem: "cannot serve AJP on " + f.address + ", which is " + a.String() + ": without a secret it would believe everyone who reaches it",
+		Fix:     "set secret under [[app." + f.app + ".listen]], or listen on 127.0.0.1 or a Unix socket",
+	}
 }
 
 // serve accepts until the front drains. The error is nil then.
 func (f *front) serve() error {
 	defer close(f.served)
-	err := f.http.Serve(f.listener)
+	l := net.Listener(f.listener)
+	if f.protocol == "http" { // which has no Allow
+		l = &allowing{l, f}
+	}
+	err := f.server.Serve(l)
 	if f.draining.Load() || errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -75,22 +117,18 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	m := f.mounted.Load()
 	for !m.tree.enter() { // the tree was exchanged and closed in between
-		m = f.mounted.Load()
+		next := f.mounted.Load()
+		if next == m { // nothing is served here any more, and this connection was cut
+			panic(http.ErrAbortHandler)
+		}
+		m = next
 	}
 	defer m.tree.leave()
 	m.handler.ServeHTTP(w, r)
 }
 
-func (f *front) connState(_ net.Conn, state http.ConnState) {
-	step := 0
-	switch state {
-	case http.StateNew:
-		step = 1
-	case http.StateClosed, http.StateHijacked:
-		step = -1
-	default:
-		return
-	}
+// count follows the connections.
+func (f *front) count(step int) {
 	f.total.Add(int64(step))
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -108,6 +146,13 @@ func (f *front) goneLocked() {
 	}
 }
 
+// connections is how many are open.
+func (f *front) connections() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.conns
+}
+
 // shut accepts no more, and gives the address free.
 func (f *front) shut() error {
 	f.draining.Store(true)
@@ -116,12 +161,42 @@ func (f *front) shut() error {
 	return err
 }
 
+// handOver accepts no more, and gives the socket to next: who connects
+// meanwhile waits in the backlog.
+func (f *front) handOver(next *front) {
+	f.draining.Store(true)
+	next.listener, next.mode = f.listener.Detach(next.count), f.mode
+	<-f.served
+}
+
 // drain shuts, and lets what runs end until ctx is done; then it cuts. An
 // error says that it had to. A response that begins from now on is its
 // connection's last; one that began before and ends while the front lingers
 // leaves its connection idle, to be closed with the others.
 func (f *front) drain(ctx context.Context) error {
-	err := f.shut()
+	err := f.shut() // before Shutdown, which turns away who is accepted during it
+	if f.protocol == "http" {
+		f.linger(ctx)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- f.server.Shutdown(ctx) }()
+	var cut error
+	select {
+	case cut = <-ended:
+	case <-ctx.Done(): // a handler that does not look at its context is not waited for
+		cut = ctx.Err()
+	}
+	if cut != nil {
+		return errors.Join(cut, f.server.Close())
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// linger waits for the last connection's end, but not for idle ones.
+func (f *front) linger(ctx context.Context) {
 	f.mu.Lock()
 	f.goneLocked()
 	f.mu.Unlock()
@@ -132,14 +207,12 @@ func (f *front) drain(ctx context.Context) error {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	if cut := f.http.Shutdown(ctx); cut != nil {
-		return errors.Join(cut, f.http.Close())
-	}
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
 }
 
 // discard closes a front that never served.
-func (f *front) discard() error { return f.listener.Close() }
+func (f *front) discard() error {
+	if f.listener == nil { // it was to take another's over
+		return nil
+	}
+	return f.listener.Close()
+}

@@ -135,17 +135,18 @@ func (s *Server) reload(ctx context.Context) ([]string, error) {
 
 // fresh is what a plan needs and the server does not have yet.
 type fresh struct {
-	fronts   map[string]*front
-	apps     map[string]*running
-	logs     map[string]accessLog // all that the plan needs
-	logPaths []string             // those of them that were opened for it
-	tree     *tree
+	fronts    map[string]*front // those without a listener take over another's
+	apps      map[string]*running
+	upstreams map[string]*backends // all that the plan needs
+	logs      map[string]accessLog // all that the plan needs
+	logPaths  []string             // those of them that were opened for it
+	tree      *tree
 }
 
 // prepare makes everything that a plan needs, and starts nothing. On an error
 // nothing is left of it.
 func (s *Server) prepare(plan *Plan) (_ *fresh, err error) {
-	n := &fresh{fronts: map[string]*front{}, apps: map[string]*running{}}
+	n := &fresh{fronts: map[string]*front{}, apps: map[string]*running{}, upstreams: map[string]*backends{}}
 	defer func() {
 		if err != nil {
 			s.discard(n)
@@ -163,21 +164,39 @@ func (s *Server) prepare(plan *Plan) (_ *fresh, err error) {
 		apps[name] = s.newRunning(c)
 		n.apps[name] = apps[name]
 	}
-	for _, address := range addresses(plan.Config) {
-		if s.fronts[address] != nil {
-			continue
+	for name, u := range plan.Config.Upstreams {
+		if n.upstreams[name] = s.upstreams[name]; n.upstreams[name] == nil || !reflect.DeepEqual(n.upstreams[name].cfg, u) {
+			n.upstreams[name] = newBackends(name, u, s.spool, s.log)
 		}
-		f, err := newFront(address, &plan.Config.Server, &s.conns, s.log)
-		if err != nil {
-			return n, err
-		}
-		n.fronts[address] = f
 	}
 	if n.logs, n.logPaths, err = s.openLogs(plan, s.logs); err != nil {
 		return n, err
 	}
-	n.tree, err = build(plan, apps, n.logs, s.log)
-	return n, err
+	if n.tree, err = build(plan, apps, n.upstreams, n.logs, s.log); err != nil {
+		return n, err
+	}
+	return n, s.openFronts(plan, n)
+}
+
+// openFronts opens the addresses that are new, and makes fronts for those
+// whose protocol changes.
+func (s *Server) openFronts(plan *Plan, n *fresh) error {
+	for _, spec := range frontSpecs(plan.Config) {
+		have := s.fronts[spec.key]
+		if have != nil && have.frontSpec == spec {
+			continue
+		}
+		f := newFront(spec, &plan.Config.Server, &s.conns, s.log)
+		if have == nil {
+			if err := f.open(listenOptions(&plan.Config.Server, n.tree.mounts[spec.key].mode)); err != nil {
+				return err
+			}
+		} else if err := f.mayServe(have.listener.Addr()); err != nil {
+			return err
+		}
+		n.fronts[spec.key] = f
+	}
+	return nil
 }
 
 // discard closes what prepare made.
@@ -272,17 +291,30 @@ func (s *Server) commit(plan *Plan, n *fresh) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.plan, s.tree = plan, n.tree
-	maps.Copy(s.fronts, n.fronts)
+	for key, f := range n.fronts {
+		if f.listener == nil {
+			old.fronts[key] = s.fronts[key]
+			s.fronts[key].handOver(f)
+		}
+		s.fronts[key] = f
+	}
 	maps.Copy(s.apps, n.apps)
-	for address, f := range s.fronts {
-		if h := n.tree.handlers[address]; h != nil {
+	for key, f := range s.fronts {
+		if m, ok := n.tree.mounts[key]; ok {
 			f.listener.SetWriteTimeout(plan.Config.Server.WriteTimeout)
-			f.mounted.Store(&mounted{n.tree, h})
+			f.setMode(m.mode)
+			f.mounted.Store(&mounted{n.tree, m})
 		} else {
-			old.fronts[address] = f
-			delete(s.fronts, address)
+			old.fronts[key] = f
+			delete(s.fronts, key)
 		}
 	}
+	for name, u := range s.upstreams {
+		if n.upstreams[name] != u {
+			old.upstreams = append(old.upstreams, u)
+		}
+	}
+	s.upstreams = n.upstreams
 	for name, r := range s.apps {
 		if plan.Config.Apps[name] == nil {
 			old.apps[name] = r
@@ -317,10 +349,11 @@ func (s *Server) commit(plan *Plan, n *fresh) {
 
 // left is what the present plan does not name any more.
 type left struct {
-	tree   *tree
-	fronts map[string]*front
-	apps   map[string]*running
-	logs   map[string]accessLog
+	tree      *tree
+	fronts    map[string]*front
+	apps      map[string]*running
+	upstreams []*backends
+	logs      map[string]accessLog
 }
 
 // takeDownLeft ends what a reload left, when the requests that are in it have
@@ -346,6 +379,9 @@ func (s *Server) takeDownLeft(old *left, timeout time.Duration) {
 		s.log.Info("stopped an app that is no longer configured", "app", name)
 	}
 	<-old.tree.drained
+	for _, u := range old.upstreams {
+		u.Close()
+	}
 	for path, l := range old.logs {
 		if err := l.Close(); err != nil {
 			s.log.Error("cannot close an access log", "path", path, "error", err)

@@ -173,7 +173,7 @@ func (s *Server) cut() error {
 	errs := []error{errAborted}
 	for _, f := range s.fronts {
 		f.draining.Store(true) // what serve returns is no failure
-		errs = append(errs, f.listener.Close(), f.http.Close())
+		errs = append(errs, f.listener.Close(), f.server.Close())
 	}
 	for _, r := range s.apps {
 		r.cancel()
@@ -195,6 +195,9 @@ func (s *Server) takeDown(ctx context.Context) error {
 	group.Wait()
 	s.tree.leave()
 	s.leftovers.Wait()
+	for _, u := range s.upstreams {
+		u.Close()
+	}
 	for path, l := range s.logs {
 		if closing := l.Close(); closing != nil {
 			err = errors.Join(err, fmt.Errorf("cannot close the access log %s: %w", path, closing))
@@ -207,12 +210,12 @@ func (s *Server) takeDown(ctx context.Context) error {
 func (s *Server) drainFronts(ctx context.Context, fronts map[string]*front) error {
 	var group sync.WaitGroup
 	errs := make(chan error, len(fronts))
-	for address, f := range fronts {
+	for _, f := range fronts {
 		group.Go(func() {
 			err := f.drain(ctx)
 			if errors.Is(err, context.DeadlineExceeded) {
 				err = &Error{
-					Problem: "requests on " + address + " were cut off when shutdown_timeout was over",
+					Problem: "requests on " + f.address + " were cut off when shutdown_timeout was over",
 					Fix:     "raise shutdown_timeout under [server] if they need longer",
 				}
 			}

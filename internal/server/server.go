@@ -3,21 +3,26 @@
 //
 // # A request's way
 //
-//	listen → net/http → front → site (by host) → access log → body limits → route → files | app
+//	listen → net/http → front → site (by host) → access log → body limits → route → files | app | upstream
+//	listen → net/http, fcgi, scgi, uwsgi, ajp → front → body limits → app
 //
-// A front (front.go) is one listening address with its net/http server. The
-// handlers of all fronts together are a tree (build.go): made from one
+// A front (front.go) is one listening address with the server of its protocol
+// (protocols.go): of sites, or of one app, for other front servers (appfront.go).
+// The handlers of all fronts together are a tree (build.go): made from one
 // configuration, never changed, replaced as a whole. A request holds on to the
 // tree that it began with; the last to leave an old one closes its folders and
 // logs. Apps are pools, which outlive trees: a reload hands them a new
-// configuration under the same name.
+// configuration under the same name; so do groups of back ends (backends.go),
+// unless theirs has changed. What a back end redirects locally begins anew at the
+// routes of its site (reenter.go).
 //
 // # A reload
 //
 // Reload (reload.go) first makes everything that can fail: listeners, folders,
 // logs, new apps; then the pools' new generations, each ready before its
 // predecessor drains. Then the trees are exchanged, and what is no longer named
-// drains in the background. If anything fails, what was new is taken down, the
+// drains in the background; an address that changes its protocol goes from one
+// front to the next without being closed. If anything fails, what was new is taken down, the
 // old configuration serves on, and the error says why.
 //
 // # The end
@@ -54,6 +59,11 @@ type Plan struct {
 	Control     string         // the control socket, if Config names none; empty: no control socket
 	Development bool           // show an import's traceback in the browser
 	Notes       []string       // for the person who reloads
+
+	// Script is the file that a front server started all this for, as mod_fcgid
+	// does; Workdir is the working folder of the apps' processes, in place of
+	// each app's own. Mostly empty.
+	Script, Workdir string
 }
 
 func (p *Plan) control() string {
@@ -105,8 +115,9 @@ type Server struct {
 
 	mu         sync.Mutex // guards what follows; held for moments only
 	plan       *Plan
-	fronts     map[string]*front // by listening address
+	fronts     map[string]*front // by key
 	apps       map[string]*running
+	upstreams  map[string]*backends
 	logs       map[string]accessLog // by path
 	tree       *tree
 	reloads    int
@@ -139,6 +150,7 @@ func New(o Options) *Server {
 		plan:      o.Plan,
 		fronts:    map[string]*front{},
 		apps:      map[string]*running{},
+		upstreams: map[string]*backends{},
 		logs:      map[string]accessLog{},
 		failed:    make(chan error, 1),
 	}

@@ -1,0 +1,78 @@
+package config
+
+// How the keys of addresses for other front servers, and of back ends, go
+// together.
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+func (k *checker) appListen(path, where string, l *AppListen) {
+	if k.bad[path] {
+		return
+	}
+	k.required(path, where, "protocol", l.Protocol, `write protocol = "fastcgi", "scgi", "uwsgi", "ajp" or "http"`)
+	k.required(path, where, "address", l.Address, `write address = "127.0.0.1:PORT", "unix:/PATH" or "fd:0"`)
+	k.secret(path, where, l.Protocol, l.Secret)
+	isUnix := strings.HasPrefix(l.Address, "unix:")
+	if k.bad[join(path, "address")] || l.Address == "" {
+		return
+	}
+	if at := join(path, "mode"); k.given(at) && !isUnix {
+		k.warn(at, fmt.Sprintf("mode in %s has no effect: %s is not the path of a Unix socket", where, quote(l.Address)), "leave it out")
+	}
+	if at := join(path, "allow"); len(l.Allow) > 0 && isUnix {
+		k.fail(at, fmt.Sprintf("allow in %s: who connects to a Unix socket has no address", where), `leave allow out; mode, like "0660", says who may connect`)
+	}
+	if l.Protocol == "ajp" && l.Secret == "" && !k.bad[join(path, "secret")] && !ownMachine(l.Address) {
+		k.fail(join(path, "address"), fmt.Sprintf("address = %s in %s: whoever reaches it could pass for any user, as AJP without a secret believes everyone", quote(l.Address), where),
+			`add secret = "…", the same as the front server's, or listen on 127.0.0.1 or a Unix socket`)
+	}
+}
+
+// ownMachine reports whether an address cannot be reached from outside; what
+// is behind a descriptor is seen when it is opened.
+func ownMachine(address string) bool {
+	if strings.HasPrefix(address, "unix:") || strings.HasPrefix(address, "fd:") {
+		return true
+	}
+	host := strings.Trim(address[:strings.LastIndexByte(address, ':')], "[]")
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func (k *checker) upstreams() {
+	for _, name := range slices.Sorted(maps.Keys(k.c.Upstreams)) {
+		path, where, u := familyPath("upstream", name), upstreamSection.label(name), k.c.Upstreams[name]
+		if k.bad[path] {
+			continue
+		}
+		k.required(path, where, "protocol", u.Protocol, `write protocol = "fastcgi", "scgi", "uwsgi", "ajp" or "http"`)
+		if at := join(path, "servers"); len(u.Servers) == 0 && !k.bad[at] {
+			k.fail(at, "servers is missing in "+where, `write servers = ["127.0.0.1:PORT"]`)
+		}
+		k.secret(path, where, u.Protocol, u.Secret)
+		if at := join(path, "params"); u.Protocol == "http" && len(u.Params) > 0 && !k.bad[at] {
+			k.fail(at, fmt.Sprintf("params in %s: HTTP has no parameters", where), "leave them out, or take another protocol")
+		}
+	}
+}
+
+func (k *checker) required(path, where, name, value, hint string) {
+	if at := join(path, name); value == "" && !k.bad[at] {
+		k.fail(at, name+" is missing in "+where, hint)
+	}
+}
+
+// secret refuses a secret that nobody would ask for.
+func (k *checker) secret(path, where, protocol, secret string) {
+	at := join(path, "secret")
+	if secret == "" || protocol == "ajp" || protocol == "" || k.bad[at] || k.bad[join(path, "protocol")] {
+		return
+	}
+	k.fail(at, fmt.Sprintf("secret in %s: %s has none", where, protocol), "leave it out; it is for ajp")
+}
