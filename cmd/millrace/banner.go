@@ -27,6 +27,11 @@ func banner(out io.Writer, f *found, s *server.Status) error {
 			printRoutes(w, f, site, urlOf(s, address))
 		}
 	}
+	for _, a := range s.Listen {
+		if a.App != "" { // for other front servers
+			fmt.Fprintf(w, "  %s\tapp: %s\n", a.URL, describeApp(f, a.App))
+		}
+	}
 	failing := ""
 	for _, a := range s.Apps {
 		if a.Failure != "" {
@@ -91,9 +96,12 @@ func printRoutes(w io.Writer, f *found, site *config.Site, url string) {
 			path = "/"
 		}
 		what := ""
-		if r.Files != nil {
+		switch {
+		case r.Files != nil:
 			what = "files: " + describeFiles(f, r.Files.Root)
-		} else {
+		case r.Upstream != "":
+			what = "upstream: " + describeUpstream(f, r.Upstream)
+		default:
 			what = "app: " + describeApp(f, r.App)
 		}
 		fmt.Fprintf(w, "  %s\t%s%s\n", at(path), what, hosts)
@@ -119,7 +127,19 @@ func describeApp(f *found, name string) string {
 	return wsgi + ", " + workers
 }
 
-// maxNamed is how many roots of one route the banner names.
+func describeUpstream(f *found, name string) string {
+	u := f.Config.Upstreams[name]
+	if u == nil {
+		return name
+	}
+	servers := u.Servers
+	if more := len(servers) - maxNamed; more > 0 {
+		servers = append(slices.Clone(servers[:maxNamed]), fmt.Sprintf("and %d more", more))
+	}
+	return fmt.Sprintf("%s, %s at %s", name, u.Protocol, strings.Join(servers, ", "))
+}
+
+// maxNamed is how many roots or servers of one route the banner names.
 const maxNamed = 5
 
 // describeFiles names a route's folders; those of Django's finders by the app

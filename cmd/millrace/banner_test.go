@@ -21,9 +21,11 @@ func TestBanner(t *testing.T) {
 				{Path: "/static/*", Files: &config.Files{Root: config.Strings{"/v/admin/static", "/srv/mysite/polls/static"}}},
 				{Path: "/media/*", Files: &config.Files{Root: config.Strings{"/srv/media"}}},
 				{Regexp: "^/x", App: "main"},
+				{Path: "/api/*", Upstream: "api"},
 				{App: "main"},
 			}}},
-			Apps: map[string]*config.App{"main": {WSGI: "mysite.wsgi:application", MinSpare: 2, MaxChildren: 20}},
+			Upstreams: map[string]*config.Upstream{"api": {Protocol: "fastcgi", Servers: []string{"a:1", "b:2", "c:3", "d:4", "e:5", "f:6"}}},
+			Apps:      map[string]*config.App{"main": {WSGI: "mysite.wsgi:application", MinSpare: 2, MaxChildren: 20}},
 		},
 	}}
 	status := &server.Status{Listen: []server.Address{{Given: "127.0.0.1:0", URL: "http://127.0.0.1:4711"}, {Given: "unix:/run/x.sock", URL: "unix:/run/x.sock"}}}
@@ -35,11 +37,13 @@ func TestBanner(t *testing.T) {
   http://127.0.0.1:4711/static/  files: admin, polls (from the staticfiles finders)
   http://127.0.0.1:4711/media/   files: /srv/media
   http://127.0.0.1:4711 ~ ^/x    app: mysite.wsgi:application, 2 to 20 workers
+  http://127.0.0.1:4711/api/     upstream: api, fastcgi at a:1, b:2, c:3, d:4, e:5, and 1 more
   http://127.0.0.1:4711/         app: mysite.wsgi:application, 2 to 20 workers
   http://127.0.0.1:4711/         files: /srv/public, where nothing else answers
   unix:/run/x.sock /static/      files: admin, polls (from the staticfiles finders)
   unix:/run/x.sock /media/       files: /srv/media
   unix:/run/x.sock ~ ^/x         app: mysite.wsgi:application, 2 to 20 workers
+  unix:/run/x.sock /api/         upstream: api, fastcgi at a:1, b:2, c:3, d:4, e:5, and 1 more
   unix:/run/x.sock /             app: mysite.wsgi:application, 2 to 20 workers
   unix:/run/x.sock /             files: /srv/public, where nothing else answers
 ready

@@ -2,14 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"log/slog"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"sync/atomic"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -58,136 +53,11 @@ func tuneMemory() {
 }
 
 func serve(ctx context.Context, f *serveFlags, stdout, stderr io.Writer) error {
-	// From here on a signal ends a look at the project as well.
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP, reopenSignal)
-	defer signal.Stop(signals)
-	h := &signalHandler{signals: signals, cancel: cancel, done: make(chan struct{})}
-	go h.run()
-	defer close(h.done)
-
-	tuneMemory()
-	first, err := f.plan(ctx)
-	switch {
-	case ctx.Err() != nil:
-		return &failure{"stopped by a signal before anything was served", ""}
-	case err != nil:
-		return err
+	s := &service{
+		plan:    f.plan,
+		stderr:  stderr,
+		started: func(first *found, status *server.Status) error { return banner(stdout, first, status) },
+		watch:   f.reload,
 	}
-	errors, err := openErrorLog(first.Config.Server.ErrorLog, stderr)
-	if err != nil {
-		return err
-	}
-	defer errors.close()
-	log := errors.logger()
-	for _, n := range first.plan.Notes {
-		log.Warn(n)
-	}
-	if first.Problem != nil {
-		report(errors, first.Problem)
-	}
-
-	var current atomic.Pointer[found]
-	current.Store(first)
-	srv := server.New(server.Options{
-		Plan: first.plan,
-		Load: func(ctx context.Context) (*server.Plan, error) {
-			next, err := f.plan(ctx)
-			if err != nil {
-				return nil, err
-			}
-			current.Store(next)
-			return next.plan, nil
-		},
-		Log:     log,
-		Version: version,
-	})
-	h.serving.Store(&handled{ctx, srv, errors, log})
-
-	ended := make(chan struct{})
-	said := make(chan struct{})
-	go func() {
-		defer close(said)
-		select {
-		case <-srv.Started():
-		case <-ended:
-			return
-		}
-		status := srv.Snapshot()
-		if ctx.Err() != nil || status.State != "serving" {
-			return // it was stopped while it started
-		}
-		if err := banner(stdout, first, status); err != nil {
-			log.Error("cannot write the banner", "error", err)
-		}
-		if f.reload {
-			watch(ctx, func() []string { return foldersOf(current.Load()) }, log, func() {
-				log.Info("a file has changed; reloading")
-				_, _ = srv.Reload(ctx) // says in the log how it went
-			})
-		}
-	}()
-	err = srv.Run(ctx)
-	cancel()
-	close(ended)
-	<-said
-	return err
-}
-
-// signalHandler acts on signals from before the server is there to its end.
-type signalHandler struct {
-	signals <-chan os.Signal
-	cancel  context.CancelFunc
-	done    chan struct{}
-	serving atomic.Pointer[handled]
-}
-
-// handled is what a signal acts on once there is a server.
-type handled struct {
-	ctx    context.Context
-	srv    *server.Server
-	errors *errorLog
-	log    *slog.Logger
-}
-
-func (h *signalHandler) run() {
-	stopping := false
-	for {
-		select {
-		case <-h.done:
-			return
-		case sig := <-h.signals:
-			s := h.serving.Load()
-			switch sig {
-			case syscall.SIGHUP:
-				if s != nil {
-					go s.srv.Reload(s.ctx) // says in the log how it went
-				}
-			case reopenSignal:
-				if s != nil {
-					s.reopen()
-				}
-			default:
-				if stopping && s != nil {
-					s.srv.Abort()
-				}
-				stopping = true
-				if s != nil {
-					s.log.Info(fmt.Sprintf("%v: letting running requests end; the same again stops at once", sig))
-				}
-				h.cancel()
-			}
-		}
-	}
-}
-
-func (s *handled) reopen() {
-	if err := s.errors.reopen(); err != nil {
-		s.log.Error("cannot open the error log anew; the old one is kept", "error", err)
-	}
-	if err := s.srv.ReopenLogs(); err != nil {
-		s.log.Error("cannot open an access log anew", "error", err)
-	}
+	return s.run(ctx)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -63,14 +64,85 @@ func dial(control string, args []string) (*admin.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := admin.Dial(socket)
+	sockets := []string{socket}
+	if control == "" {
+		more, err := besides(target)
+		if err != nil {
+			return nil, err
+		}
+		sockets = append(sockets, more...)
+	}
+	c, err := theOne(sockets)
 	if errors.Is(err, admin.ErrNotRunning) {
 		return nil, &failure{err.Error(), "start it with millrace serve, or say where it is: a TARGET, or --control FILE"}
+	}
+	var several *failure
+	if errors.As(err, &several) {
+		return nil, err
 	}
 	if err != nil {
 		return nil, &failure{err.Error(), "only the user who runs the server may ask it"}
 	}
 	return c, nil
+}
+
+// besides are the control sockets of those that serve the target at addresses
+// of their own.
+func besides(target string) ([]string, error) {
+	place, _, err := placeOf(target)
+	if err != nil {
+		return nil, err
+	}
+	return addressControls(place)
+}
+
+// theOne connects to the one of the sockets that somebody listens on.
+func theOne(sockets []string) (*admin.Client, error) {
+	var live []*admin.Client
+	var where []string
+	var first error
+	for _, socket := range sockets {
+		c, err := admin.Dial(socket)
+		switch {
+		case err == nil:
+			live, where = append(live, c), append(where, socket+listensOn(c))
+		case first == nil || !errors.Is(err, admin.ErrNotRunning):
+			first = err
+		}
+	}
+	if len(live) == 1 {
+		return live[0], nil
+	}
+	for _, c := range live {
+		c.Close()
+	}
+	if len(live) == 0 {
+		return nil, first
+	}
+	return nil, &failure{
+		fmt.Sprintf("%d millraces serve this; their control sockets are %s", len(live), strings.Join(where, ", ")),
+		"say which one: --control FILE",
+	}
+}
+
+// listensOn says where a server listens: " (unix:/run/x.sock)"; "" if it does
+// not tell.
+func listensOn(c *admin.Client) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	body, err := c.Status(ctx)
+	if err != nil {
+		return ""
+	}
+	var s server.Status
+	if json.Unmarshal(body, &s) != nil {
+		return ""
+	}
+	var all []string
+	for _, a := range s.Listen {
+		all = append(all, a.URL)
+	}
+	return " (" + strings.Join(all, ", ") + ")"
 }
 
 func printStatus(out io.Writer, s *server.Status) error {
@@ -101,12 +173,36 @@ func printStatus(out io.Writer, s *server.Status) error {
 			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\n", k.PID, a.Name, k.State, seconds(k.Since), k.Requests, runs)
 		}
 	}
+	printGateways(w, s)
 	for _, a := range s.Apps {
 		if a.Failure != "" {
 			fmt.Fprintf(w, "\napp %s cannot be imported:\n%s\n", a.Name, strings.TrimRight(a.Failure, "\n"))
 		}
 	}
 	return w.Flush()
+}
+
+// printGateways shows the addresses for other front servers, and the back ends
+// that millrace did not start, if there are any.
+func printGateways(w io.Writer, s *server.Status) {
+	title := "\nADDRESS\tAPP\tPROTOCOL\tCONNECTIONS\n"
+	for _, a := range s.Listen {
+		if a.App != "" {
+			fmt.Fprintf(w, "%s%s\t%s\t%s\t%d\n", title, a.URL, a.App, a.Protocol, a.Connections)
+			title = ""
+		}
+	}
+	title = "\nUPSTREAM\tSERVER\tPROTOCOL\tSTATE\tACTIVE\tANSWERED\tFAILED\n"
+	for _, u := range s.Upstreams {
+		for _, b := range u.Servers {
+			state := "reached"
+			if !b.Reached {
+				state = "not reached"
+			}
+			fmt.Fprintf(w, "%s%s\t%s\t%s\t%s\t%d\t%d\t%d\n", title, u.Name, b.Address, u.Protocol, state, b.Active, b.Answered, b.Failed)
+			title = ""
+		}
+	}
 }
 
 // seconds is a time for people: "12ms", "3.4s", "2h5m0s".

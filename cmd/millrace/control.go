@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"millrace/internal/config"
 )
@@ -76,8 +77,41 @@ func derivedControl(place string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256([]byte(place))
-	return filepath.Join(dir, hex.EncodeToString(sum[:8])+".sock"), nil
+	return filepath.Join(dir, digest(place)+".sock"), nil
+}
+
+// addressControl is that of what serves a place at an address of its own, as
+// runfcgi does: several may serve one place.
+func addressControl(place, address string) (string, error) {
+	dir, err := runtimeFolder()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, digest(place)+"-"+digest(address)+".sock"), nil
+}
+
+// addressControls are the sockets of all that ever served a place so.
+func addressControls(place string) ([]string, error) {
+	dir, err := runtimeFolder()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), digest(place)+"-") {
+			all = append(all, filepath.Join(dir, e.Name()))
+		}
+	}
+	return all, nil
+}
+
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8])
 }
 
 // runtimeFolder makes the folder of this user's control sockets. In a folder

@@ -1,6 +1,7 @@
 // Command millrace puts a WSGI or Django site into production.
 //
 //	millrace serve [TARGET]    serve a project, an app or a configuration
+//	millrace runfcgi [k=v …]   serve an app to another web server, as Django's runfcgi does
 //	millrace check [CONFIG]    validate a configuration, start nothing
 //	millrace status [TARGET]   what the running server does
 //	millrace reload [TARGET]   a new generation of its apps, and its configuration anew
@@ -13,7 +14,10 @@
 //
 // Each command is a file cmd_*.go. `serve` is plan.go (from the command line
 // to what is to be served), banner.go (what it says of it), control.go (where
-// the control socket is), watch.go (--reload), and package server.
+// the control socket is), watch.go (--reload), service.go (a server with its
+// log and its signals), and package server. `runfcgi` is package adapt (from
+// the arguments to a configuration), runfcgi_plan.go, daemon_unix.go (in the
+// background), cgi.go (one request), and service.go again.
 package main
 
 import (
@@ -26,6 +30,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"millrace/internal/adapt"
 	"millrace/internal/config"
 	"millrace/internal/project"
 )
@@ -48,18 +53,33 @@ func main() { os.Exit(Main{}.Run(context.Background(), os.Args[1:], os.Stdout, o
 // server that it runs stops as it does at SIGTERM.
 func (m Main) Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := m.command()
-	root.SetArgs(args)
+	root.SetArgs(adapt.SplitInterpreter(args))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitDone
 	}
+	var told *exitStatus
+	if errors.As(err, &told) {
+		return told.status
+	}
 	report(stderr, err)
+	return statusOf(err)
+}
+
+// exitStatus is an error that was reported already.
+type exitStatus struct{ status int }
+
+func (e *exitStatus) Error() string { return fmt.Sprintf("exit status %d", e.status) }
+
+// statusOf is the exit status for an error.
+func statusOf(err error) int {
 	var bad interface{ usage() }
 	var inConfig config.Errors
 	var inProject *project.Error
-	if errors.As(err, &bad) || errors.As(err, &inConfig) || errors.As(err, &inProject) {
+	var inArguments *adapt.ArgumentError
+	if errors.As(err, &bad) || errors.As(err, &inArguments) || errors.As(err, &inConfig) || errors.As(err, &inProject) {
 		return exitUsage
 	}
 	return exitFailed
@@ -84,7 +104,7 @@ func (m Main) command() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{problem: err.Error(), hint: "millrace " + strings.TrimSpace(strings.TrimPrefix(cmd.CommandPath(), "millrace")+" --help") + " lists the flags"}
 	})
-	root.AddCommand(serveCommand(), checkCommand(), statusCommand(), reloadCommand(), stopCommand(), versionCommand())
+	root.AddCommand(requestCommand(), benchCommand(), serveCommand(), runfcgiCommand(), checkCommand(), statusCommand(), reloadCommand(), stopCommand(), versionCommand())
 	return root
 }
 

@@ -96,6 +96,18 @@ func (f *serveFlags) plan(ctx context.Context) (*found, error) {
 			return nil, err
 		}
 	}
+	return &found{p, &server.Plan{
+		Config:      p.Config,
+		Source:      p.Source,
+		Environ:     os.Environ(),
+		Control:     control,
+		Development: f.reload,
+		Notes:       notesOf(p),
+	}}, nil
+}
+
+// notesOf is what there is to say of a completed configuration.
+func notesOf(p *project.Found) []string {
 	notes := slices.Clone(p.Notes)
 	for _, w := range p.Config.Warnings {
 		notes = append(notes, strings.ReplaceAll(w.Error(), "\n  hint: ", "; "))
@@ -103,14 +115,7 @@ func (f *serveFlags) plan(ctx context.Context) (*found, error) {
 	if p.Problem != nil {
 		notes = append(notes, p.Problem.Error())
 	}
-	return &found{p, &server.Plan{
-		Config:      p.Config,
-		Source:      p.Source,
-		Environ:     os.Environ(),
-		Control:     control,
-		Development: f.reload,
-		Notes:       notes,
-	}}, nil
+	return notes
 }
 
 // apply puts the flags over the configuration and completes it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,7 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"millrace": main})
+	testscript.Main(m, map[string]func(){"millrace": main, "backend": backend})
 }
 
 // TestScripts runs testdata/*.txt. Beside testscript's own commands there are
@@ -45,17 +46,24 @@ func TestScripts(t *testing.T) {
 			e.Values[processesKey{}] = processes{}
 			return os.Mkdir(filepath.Join(e.WorkDir, "run"), 0o700)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status":     status,
-			"start":      start,
-			"serving":    serving,
-			"signal":     sendSignal,
-			"ended":      ended,
-			"eventually": eventually,
-			"get":        get,
-			"asking":     asking,
-		},
+		Cmds: commands(),
 	})
+}
+
+// commands are those above, and those of script_runfcgi_test.go.
+func commands() map[string]func(*testscript.TestScript, bool, []string) {
+	all := map[string]func(*testscript.TestScript, bool, []string){
+		"status":     status,
+		"start":      start,
+		"serving":    serving,
+		"signal":     sendSignal,
+		"ended":      ended,
+		"eventually": eventually,
+		"get":        get,
+		"asking":     asking,
+	}
+	maps.Copy(all, runfcgiCommands)
+	return all
 }
 
 // poll reads a file until match returns true.

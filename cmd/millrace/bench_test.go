@@ -1,0 +1,460 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"millrace/fcgi"
+	"millrace/gateway"
+)
+
+// bench runs millrace bench --json in this process.
+func bench(t *testing.T, args ...string) (r benchResult, status int, stderr string) {
+	t.Helper()
+	status, stdout, stderr := millrace(t, append([]string{"bench", "--json"}, args...)...)
+	if stdout != "" {
+		if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+			t.Fatalf("%v\n%s", err, stdout)
+		}
+	}
+	return r, status, stderr
+}
+
+func TestBench(t *testing.T) {
+	for _, scheme := range append([]string{"http"}, gatewaySchemes...) {
+		for _, network := range []string{"tcp", "unix"} {
+			base := startBackend(t, scheme, network, backendHandler())
+			for _, test := range []struct {
+				name   string
+				args   []string
+				opened int64 // connections; 0: those that are kept
+			}{
+				{"kept", nil, 0},
+				{"fresh", []string{"--fresh"}, 300},
+				{"post", []string{"-d", "0123456789"}, 0},
+				{"large post", []string{"-d", strings.Repeat("x", 200<<10)}, 0},
+				{"head", []string{"-X", "HEAD"}, 0},
+				{"rate", []string{"--rate", "3000"}, 0},
+			} {
+				t.Run(scheme+"/"+network+"/"+test.name, func(t *testing.T) {
+					args := append([]string{at(base, "/x"), "-c", "4", "-n", "300"}, test.args...)
+					if scheme == "ajp" {
+						args = append(args, "--secret", backendSecret)
+					}
+					r, status, stderr := bench(t, args...)
+					if status != 0 || stderr != "" || r.Requests != 300 || r.Statuses[200] != 300 || len(r.Statuses) != 1 || len(r.First) != 0 {
+						t.Fatalf("status %d, %q, %+v", status, stderr, r)
+					}
+					fewest, most := test.opened, test.opened
+					switch {
+					case scheme == "scgi" || scheme == "uwsgi":
+						fewest, most = 300, 300
+					case scheme == "ajp" && test.name == "large post":
+						// Its client gives a connection up whose request was
+						// answered before it saw that all of it was sent.
+						fewest, most = 1, 100
+					case most == 0: // a worker may find that the others have done all
+						fewest, most = 1, 4
+					}
+					if r.Opened < fewest || r.Opened > most || r.Missed != 0 {
+						t.Errorf("%d connections were opened, want %d to %d; %d were missed", r.Opened, fewest, most, r.Missed)
+					}
+					if hasBody := test.name != "head"; hasBody != (r.Bytes >= 300*40) {
+						t.Errorf("%d bytes of bodies", r.Bytes)
+					}
+					l := r.Latency
+					if l.P50 <= 0 || l.Mean <= 0 || l.P50 > l.P90 || l.P90 > l.P99 || l.P99 > l.P999 || l.P999 > l.Max || l.Max > 1e3*r.Seconds+1 {
+						t.Errorf("%+v in %v s", l, r.Seconds)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestBenchShared(t *testing.T) {
+	// Behind the first request, which goes before the load, 16 must be there
+	// at a time: so many as 2 connections carry.
+	var arrived atomic.Int64
+	all := make(chan struct{})
+	base := startBackend(t, "fcgi", "unix", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch n := arrived.Add(1); {
+		case n == 17:
+			close(all)
+		case n > 1:
+			<-all
+		}
+		fmt.Fprintln(w, "hello")
+	}))
+	r, status, stderr := bench(t, base, "-c", "2", "--mpx", "8", "-n", "2000", "--timeout", "10s")
+	if status != 0 || stderr != "" || r.Requests != 2000 || r.Opened != 2 || r.Mode != "shared" || r.Shared != 8 {
+		t.Errorf("status %d, %q, %+v", status, stderr, r)
+	}
+
+	one := startBackend(t, "fcgi", "unix", backendHandler())
+	if _, status, stderr = bench(t, one, "--mpx", "60000", "-c", "1"); status != 1 || !strings.Contains(stderr, "FCGI_MAX_REQS") || !strings.Contains(stderr, "hint: give a smaller") {
+		t.Errorf("more than are taken: %d, %s", status, stderr)
+	}
+	l, url := listenBackend(t, "fcgi", "unix")
+	serveBackend(t, l, &unshared{fcgi.Server{Log: slog.New(slog.DiscardHandler)}})
+	if _, status, stderr = bench(t, url, "--mpx", "4"); status != 1 || !strings.Contains(stderr, "FCGI_GET_VALUES") || !strings.Contains(stderr, "leave --mpx out") {
+		t.Errorf("a program that does not say: %d, %s", status, stderr)
+	}
+}
+
+// unshared is a program that hangs up on FCGI_GET_VALUES.
+type unshared struct{ fcgi.Server }
+
+func (u *unshared) Serve(l net.Listener) error {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		c.Close()
+		l.Close()
+	}
+}
+
+// TestBenchErrors has servers that answer one request and then fail.
+func TestBenchErrors(t *testing.T) {
+	tests := []struct {
+		name  string
+		then  string // the URI that all later requests get
+		args  []string
+		kind  string // of errors
+		first string
+	}{
+		{"cut", "/cut", nil, "cut", "cut: "},
+		{"silent", "/silent", []string{"--timeout", "30ms"}, "timeout", "timeout: "},
+	}
+	for _, scheme := range append([]string{"http"}, gatewaySchemes...) {
+		for _, test := range tests {
+			for _, fresh := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/%s/fresh=%v", scheme, test.name, fresh), func(t *testing.T) {
+					h := backendHandler()
+					var served atomic.Int64
+					base := startBackend(t, scheme, "unix", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						if served.Add(1) > 3 {
+							r.URL.Path = test.then
+						}
+						h.ServeHTTP(w, r)
+					}))
+					args := append([]string{base, "-c", "1", "-n", "6"}, test.args...)
+					if fresh {
+						args = append(args, "--fresh")
+					}
+					if scheme == "ajp" {
+						args = append(args, "--secret", backendSecret)
+					}
+					r, status, stderr := bench(t, args...)
+					if status != 0 || r.Requests != 2 || r.Errors[test.kind] != 4 || len(r.First) != 1 || !strings.HasPrefix(r.First[0], test.first) {
+						t.Errorf("status %d, %s\n%+v", status, stderr, r)
+					}
+				})
+			}
+		}
+		t.Run(scheme+"/statuses", func(t *testing.T) {
+			base := startBackend(t, scheme, "unix", backendHandler())
+			secret := []string{}
+			if scheme == "ajp" {
+				secret = []string{"--secret", backendSecret}
+			}
+			r, status, _ := bench(t, append([]string{at(base, "/status/503"), "-n", "50", "-c", "2"}, secret...)...)
+			if status != 0 || r.Statuses[503] != 50 {
+				t.Errorf("status %d, %+v", status, r)
+			}
+		})
+	}
+}
+
+func TestBenchConnectErrors(t *testing.T) {
+	var l net.Listener
+	var served atomic.Int64
+	l, base := listenBackend(t, "scgi", "unix")
+	serveBackend(t, l, newBackend("scgi", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if served.Add(1) == 3 {
+			l.Close()
+		}
+		fmt.Fprintln(w, "hello")
+	}), slog.New(slog.DiscardHandler)))
+	r, status, _ := bench(t, base, "-n", "5", "-c", "1")
+	if status != 0 || r.Requests != 2 || r.Errors["connect"] != 3 {
+		t.Errorf("status %d, %+v", status, r)
+	}
+	var text strings.Builder
+	if err := r.print(&text); err != nil || !strings.Contains(text.String(), "3 could not connect") || !strings.Contains(text.String(), "first of connect: ") {
+		t.Errorf("%v\n%s", err, text.String())
+	}
+	if _, status, stderr := bench(t, base, "-n", "5"); status != 1 || !strings.Contains(stderr, "there is no such socket") {
+		t.Errorf("nothing to measure: %d, %s", status, stderr)
+	}
+}
+
+// stubSender answers at once.
+type stubSender struct{ err error }
+
+func (s stubSender) send(context.Context) (int, int64, error) { return 200, 1, s.err }
+func (stubSender) close()                                     {}
+
+// TestBenchRate shows that latency counts from the time when a request was
+// due: here a second ago, when no worker was free.
+func TestBenchRate(t *testing.T) {
+	l := &load{requests: 50, rate: 100, start: time.Now().Add(-time.Second), over: make(chan struct{})}
+	l.work(t.Context(), stubSender{})
+	d := l.stats.latency.snapshot()
+	if d.total != 50 || d.quantile(0.01) < 500*time.Millisecond || d.max < time.Second {
+		t.Errorf("%d requests, 1%% %v, max %v", d.total, d.quantile(0.01), d.max)
+	}
+	if got := l.missed(time.Second); got != 0 {
+		t.Errorf("%d were missed of 50", got)
+	}
+	l = &load{rate: 100, duration: time.Second, start: time.Now().Add(-time.Minute), over: make(chan struct{})}
+	l.end()
+	l.work(t.Context(), stubSender{})
+	if got := l.missed(time.Minute); got != 100 {
+		t.Errorf("%d were missed, want the 100 of a second", got)
+	}
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	l = &load{rate: 1000, start: time.Now(), over: make(chan struct{})}
+	for k := range 5 {
+		if due, ok := l.next(timer); !ok || due.Sub(l.start) != time.Duration(k)*time.Millisecond || time.Now().Before(due) {
+			t.Errorf("request %d is due %v after the start, %v", k, due.Sub(l.start), ok)
+		}
+	}
+}
+
+func TestBenchDuration(t *testing.T) {
+	base := startBackend(t, "http", "unix", backendHandler())
+	r, status, _ := bench(t, base, "-t", "200ms", "-c", "2")
+	if status != 0 || r.Requests == 0 || r.Seconds < 0.2 || r.Seconds > 5 || r.Errors["unfinished"] != 0 {
+		t.Errorf("status %d, %+v", status, r)
+	}
+	// A request that never ends is cut off when its time is over too.
+	var served atomic.Int64
+	drip := startBackend(t, "http", "unix", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if served.Add(1) == 1 {
+			return
+		}
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for r.Context().Err() == nil {
+			<-tick.C
+			_, _ = io.WriteString(w, "drip")
+			_ = http.NewResponseController(w).Flush()
+		}
+	}))
+	r, status, stderr := bench(t, drip, "-t", "50ms", "-c", "2", "--timeout", "100ms")
+	if status != 1 || r.Requests != 0 || r.Errors["unfinished"] != 2 || !strings.Contains(stderr, "no request got a whole response") {
+		t.Errorf("status %d, %s%+v", status, stderr, r)
+	}
+}
+
+func TestBenchProgress(t *testing.T) {
+	l := &load{}
+	ticks := make(chan time.Time)
+	ctx, cancel := context.WithCancel(t.Context())
+	var b bytes.Buffer
+	ended := make(chan struct{})
+	start := time.Now()
+	go func() { defer close(ended); l.progress(ctx, &b, ticks) }()
+	for range 500 {
+		l.stats.latency.add(2 * time.Millisecond)
+	}
+	ticks <- start.Add(time.Second)
+	l.stats.fail(ctx, gateway.ErrTimeout)
+	ticks <- start.Add(2 * time.Second)
+	cancel()
+	<-ended
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	if len(lines) == 2 {
+		if !strings.Contains(lines[1], " 0/s") || !strings.HasSuffix(lines[1], "500 done, 1 failed") {
+			t.Errorf("%q", lines[1])
+		}
+	} else {
+		t.Errorf("%d lines\n%s", len(lines), b.String())
+	}
+}
+
+func TestBenchUsage(t *testing.T) {
+	tests := []struct {
+		args          []string
+		problem, hint string
+	}{
+		{nil, "the URL is missing", "usage: millrace bench URL"},
+		{[]string{"fcgi://127.0.0.1/", "-c", "0"}, "-c 0", "1 to 65535"},
+		{[]string{"fcgi://127.0.0.1/", "-c", "70000"}, "-c 70000", "1 to 65535"},
+		{[]string{"fcgi://127.0.0.1/", "-n", "-1"}, "-n -1", "1 or more"},
+		{[]string{"fcgi://127.0.0.1/", "-t", "0s"}, "-t 0s", "30s"},
+		{[]string{"fcgi://127.0.0.1/", "-t", "10"}, "duration", "--help"},
+		{[]string{"fcgi://127.0.0.1/", "--rate", "-5"}, "--rate -5", "more than 0"},
+		{[]string{"fcgi://127.0.0.1/", "--rate", "NaN"}, "--rate NaN", "more than 0"},
+		{[]string{"fcgi://127.0.0.1/", "--mpx", "0"}, "--mpx 0", "1 to 65535"},
+		{[]string{"http://127.0.0.1/", "--mpx", "4"}, "--mpx is for FastCGI, and the URL is one of HTTP", "leave it out"},
+		{[]string{"fcgi://127.0.0.1/", "--mpx", "4", "--fresh"}, "--mpx and --fresh", "one of them"},
+		{[]string{"fcgi://127.0.0.1/", "--mpx", "1000", "-c", "1000"}, "1000000 requests at a time", "at most"},
+		{[]string{"fcgi://127.0.0.1/", "--role", "filter"}, "unknown flag", "--help"},
+	}
+	for _, test := range tests {
+		status, stdout, stderr := millrace(t, append([]string{"bench"}, test.args...)...)
+		problem, hint, _ := strings.Cut(stderr, "\n  hint: ")
+		if status != exitUsage || stdout != "" || !strings.Contains(problem, test.problem) || !strings.Contains(hint, test.hint) {
+			t.Errorf("%q: status %d, %q\n%s", test.args, status, stdout, stderr)
+		}
+	}
+}
+
+// TestHTTPResponses reads responses of every form, each behind another one on
+// the same connection.
+func TestHTTPResponses(t *testing.T) {
+	tests := []struct {
+		name     string
+		response string
+		ends     bool // the server ends the connection behind it
+		status   int
+		size     int64
+		err      error
+		kept     bool // the connection serves the next request
+	}{
+		{"length", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false, 200, 5, nil, true},
+		{"no reason", "HTTP/1.1 200\r\nContent-Length: 5\r\n\r\nhello", false, 200, 5, nil, true},
+		{"bare line feeds", "HTTP/1.1 200 OK\ncontent-length:5\n\nhello", false, 200, 5, nil, true},
+		{"empty", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", false, 404, 0, nil, true},
+		{"no content", "HTTP/1.1 204 No Content\r\n\r\n", false, 204, 0, nil, true},
+		{"not modified", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", false, 304, 0, nil, true},
+		{"chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nA;x=y\r\n0123456789\r\n0\r\nA: b\r\n\r\n", false, 200, 15, nil, true},
+		{"interim", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false, 200, 1, nil, true},
+		{"close", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello", false, 200, 5, nil, false},
+		{"HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", false, 200, 5, nil, false},
+		{"HTTP/1.0 kept", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello", false, 200, 5, nil, true},
+		{"until the end", "HTTP/1.1 200 OK\r\n\r\nhello", true, 200, 5, nil, false},
+		{"large", "HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + strings.Repeat("x", 300000), false, 200, 300000, nil, true},
+		{"surplus", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello there", false, 200, 5, nil, false},
+
+		{"cut body", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", true, 0, 0, io.ErrUnexpectedEOF, false},
+		{"cut head", "HTTP/1.1 200 OK\r\nContent-", true, 0, 0, io.ErrUnexpectedEOF, false},
+		{"cut chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", true, 0, 0, io.ErrUnexpectedEOF, false},
+		{"no last chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", true, 0, 0, io.ErrUnexpectedEOF, false},
+		{"no HTTP", "SSH-2.0-OpenSSH_9.2\r\n", true, 0, 0, gateway.ErrBadResponse, false},
+		{"no status", "HTTP/1.1 OK of sorts\r\n\r\n", true, 0, 0, gateway.ErrBadResponse, false},
+		{"negative status", "HTTP/1.1 -20 x\r\n\r\n", true, 0, 0, gateway.ErrBadResponse, false},
+		{"bad length", "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", true, 0, 0, gateway.ErrBadResponse, false},
+		{"two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", true, 0, 0, gateway.ErrBadResponse, false},
+		{"bad chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfive\r\nhello\r\n", true, 0, 0, gateway.ErrBadResponse, false},
+		{"huge chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", true, 0, 0, gateway.ErrBadResponse, false},
+		{"chunk without end", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello there\r\n0\r\n\r\n", true, 0, 0, gateway.ErrBadResponse, false},
+		{"coded", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", true, 0, 0, gateway.ErrBadResponse, false},
+		{"long line", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", loadBuffer) + "\r\n\r\n", true, 0, 0, gateway.ErrBadResponse, false},
+		{"endless head", "HTTP/1.1 200 OK\r\n" + strings.Repeat("X: 0123456789012345678901234567890123456789\r\n", 10000), true, 0, 0, gateway.ErrBadResponse, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			l, url := listenBackend(t, "http", "unix")
+			defer l.Close()
+			const before = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					answerAll(c, before, test.response, test.ends)
+				}
+			}()
+			e, err := parseEndpoint(at(url, "/"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := &outgoing{timeout: 10 * time.Second, connectTimeout: time.Second}
+			m, err := o.message(e, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ld := &load{e: e, o: o, m: m}
+			s := newHTTPSender(ld)
+			if status, _, err := s.send(t.Context()); status != 200 || err != nil {
+				t.Fatalf("the one before: %d, %v", status, err)
+			}
+			status, size, err := s.send(t.Context())
+			if status != test.status || !errors.Is(err, test.err) || err == nil && size != test.size {
+				t.Errorf("%d, %d bytes, %v; want %d, %d, %v", status, size, err, test.status, test.size, test.err)
+			}
+			if kept := s.conn != nil; kept != test.kept || ld.dialled.Load() != 1 {
+				t.Errorf("kept %v, want %v; %d connections", kept, test.kept, ld.dialled.Load())
+			}
+			s.close()
+			l.Close()
+			<-done
+		})
+	}
+}
+
+// answerAll answers the two requests of a connection, and waits for its end.
+func answerAll(c net.Conn, responses ...any) {
+	defer c.Close()
+	in := bufio.NewReader(c)
+	for _, response := range responses {
+		switch response := response.(type) {
+		case string:
+			if _, err := http.ReadRequest(in); err != nil {
+				return
+			}
+			if _, err := io.WriteString(c, response); err != nil {
+				return
+			}
+		case bool:
+			if !response {
+				_, _ = io.Copy(io.Discard, in)
+			}
+		}
+	}
+}
+
+// TestHTTPStale has a server that ends kept connections without a word: that
+// is no error, and a request that was answered by nothing is.
+func TestHTTPStale(t *testing.T) {
+	l, url := listenBackend(t, "http", "unix")
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			answerAll(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true)
+		}
+	}()
+	defer l.Close()
+	r, status, stderr := bench(t, url, "-c", "2", "-n", "40")
+	if status != 0 || r.Requests != 40 || r.Opened != 40 || len(r.First) > 0 {
+		t.Errorf("status %d, %s%+v", status, stderr, r)
+	}
+	mute, muteURL := listenBackend(t, "http", "unix")
+	go func() {
+		for {
+			c, err := mute.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	defer mute.Close()
+	if _, status, stderr := bench(t, muteURL, "-n", "4"); status != 1 || !strings.Contains(stderr, "hung up") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+}

@@ -1,0 +1,189 @@
+package main
+
+// This file: a server as a command runs it, with its log and its signals, to
+// its end.
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+
+	"millrace/internal/server"
+)
+
+// service is a server that a command runs.
+type service struct {
+	plan   func(context.Context) (*found, error) // the first, and the next at each reload
+	stderr io.Writer
+
+	// started is called once every address is open and each app serves or has
+	// failed; not if the server was stopped before. An error stops the server,
+	// and is what run returns.
+	started func(first *found, status *server.Status) error
+
+	reopen func() error // opens anew what the logs do not; nil: nothing
+	watch  bool         // reload when a file of the app changes
+}
+
+// run serves until ctx is done, a signal comes, or the control socket says stop.
+func (s *service) run(ctx context.Context) error {
+	// From here on a signal ends a look at the project as well.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP, reopenSignal)
+	defer signal.Stop(signals)
+	h := &signalHandler{signals: signals, cancel: cancel, done: make(chan struct{})}
+	go h.run()
+	defer close(h.done)
+
+	tuneMemory()
+	first, err := s.plan(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return &failure{"stopped by a signal before anything was served", ""}
+	case err != nil:
+		return err
+	}
+	log, err := openErrorLog(first.Config.Server.ErrorLog, s.stderr)
+	if err != nil {
+		return err
+	}
+	defer log.close()
+	say(first, log)
+
+	var current atomic.Pointer[found]
+	current.Store(first)
+	srv := server.New(server.Options{
+		Plan: first.plan,
+		Load: func(ctx context.Context) (*server.Plan, error) {
+			next, err := s.plan(ctx)
+			if err != nil {
+				return nil, err
+			}
+			current.Store(next)
+			return next.plan, nil
+		},
+		Log:     log.logger(),
+		Version: version,
+	})
+	h.serving.Store(&handled{ctx, srv, log, log.logger(), s.reopen})
+
+	ended := make(chan struct{})
+	said := make(chan error, 1)
+	go func() {
+		err := s.onStart(ctx, srv, first, ended)
+		if err != nil {
+			cancel()
+		} else if s.watch {
+			s.watchFiles(ctx, srv, &current, log.logger())
+		}
+		said <- err
+	}()
+	err = srv.Run(ctx)
+	cancel()
+	close(ended)
+	if refused := <-said; refused != nil {
+		return refused
+	}
+	return err
+}
+
+// say logs what there is to say of a plan.
+func say(f *found, log *errorLog) {
+	for _, n := range f.plan.Notes {
+		log.logger().Warn(n)
+	}
+	if f.Problem != nil {
+		report(log, f.Problem)
+	}
+}
+
+// onStart waits for the start.
+func (s *service) onStart(ctx context.Context, srv *server.Server, first *found, ended <-chan struct{}) error {
+	select {
+	case <-srv.Started():
+	case <-ended:
+		return nil
+	}
+	status := srv.Snapshot()
+	if ctx.Err() != nil || status.State != "serving" {
+		return nil // it was stopped while it started
+	}
+	return s.started(first, status)
+}
+
+// watchFiles reloads when a file of the app changes, until ctx is done.
+func (s *service) watchFiles(ctx context.Context, srv *server.Server, current *atomic.Pointer[found], log *slog.Logger) {
+	watch(ctx, func() []string { return foldersOf(current.Load()) }, log, func() {
+		log.Info("a file has changed; reloading")
+		_, _ = srv.Reload(ctx) // says in the log how it went
+	})
+}
+
+// signalHandler acts on signals from before the server is there to its end.
+type signalHandler struct {
+	signals <-chan os.Signal
+	cancel  context.CancelFunc
+	done    chan struct{}
+	serving atomic.Pointer[handled]
+}
+
+// handled is what a signal acts on once there is a server.
+type handled struct {
+	ctx    context.Context
+	srv    *server.Server
+	errors *errorLog
+	log    *slog.Logger
+	also   func() error // opened anew as well; may be nil
+}
+
+func (h *signalHandler) run() {
+	stopping := false
+	for {
+		select {
+		case <-h.done:
+			return
+		case sig := <-h.signals:
+			s := h.serving.Load()
+			switch sig {
+			case syscall.SIGHUP:
+				if s != nil {
+					go s.srv.Reload(s.ctx) // says in the log how it went
+				}
+			case reopenSignal:
+				if s != nil {
+					s.reopen()
+				}
+			default:
+				if stopping && s != nil {
+					s.srv.Abort()
+				}
+				stopping = true
+				if s != nil {
+					s.log.Info(fmt.Sprintf("%v: letting running requests end; the same again stops at once", sig))
+				}
+				h.cancel()
+			}
+		}
+	}
+}
+
+func (s *handled) reopen() {
+	if err := s.errors.reopen(); err != nil {
+		s.log.Error("cannot open the error log anew; the old one is kept", "error", err)
+	}
+	if s.also != nil {
+		if err := s.also(); err != nil {
+			s.log.Error("cannot open a log anew; the old one is kept", "error", err)
+		}
+	}
+	if err := s.srv.ReopenLogs(); err != nil {
+		s.log.Error("cannot open an access log anew", "error", err)
+	}
+}
