@@ -87,6 +87,19 @@ if ! stamped venv "$want" || ! [ -x .cache/venv/bin/python ]; then
   stamp venv "$want"
 fi
 
+# The servers that the tests run beside millrace. Where they can't be had
+# (another system, no rights), their tests say so and are skipped; where they
+# were installed once, a missing one is a failure.
+peers=(nginx-light lighttpd apache2-bin libapache2-mod-fcgid haproxy media-types
+  php-fpm php-cgi libfcgi-dev libfcgi-perl fcgiwrap uwsgi-core uwsgi-plugin-python3
+  tomcat10 default-jre-headless)
+if debian gcc libc6-dev "${peers[@]}"; then
+  stamp peers "${peers[*]}"
+else
+  rm -f .cache/peers.stamp
+  say "not every peer could be installed: the tests beside the missing ones are skipped"
+fi
+
 [ "${1:-}" = bench ] || exit 0
 
 # The peers of the benchmark. One that can't be had is named as missing in
