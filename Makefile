@@ -29,4 +29,4 @@ fuzz: ## every fuzz test for FUZZTIME (60s)
 
 soak: ## the tests with processes and connections, SOAK (20) times over
 	@scripts/setup.sh
-	@go test -race -count=$(SOAK) -failfast -timeout 3h ./internal/pool ./internal/server ./e2e
+	@go test -race -count=$(SOAK) -failfast -timeout 3h ./internal/pool ./internal/server ./internal/upstream ./fcgi ./scgi ./uwsgi ./ajp ./cgi ./e2e ./e2e/peers
