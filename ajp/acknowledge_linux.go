@@ -8,11 +8,11 @@ import (
 // acknowledge has the kernel confirm at once what a TCP connection has
 // received.
 func acknowledge(c net.Conn) {
-	tcp, ok := c.(*net.TCPConn)
-	if !ok {
+	sc, ok := c.(syscall.Conn) // a wrapper has it, too
+	if _, tcp := c.LocalAddr().(*net.TCPAddr); !ok || !tcp {
 		return
 	}
-	raw, err := tcp.SyscallConn()
+	raw, err := sc.SyscallConn()
 	if err != nil {
 		return
 	}

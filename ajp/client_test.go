@@ -64,7 +64,12 @@ func (p *peer) forward() *forward {
 // respond sends a whole response.
 func (p *peer) respond(body string, reuse bool) {
 	b, _ := appendHead(nil, 200, http.Header{"Content-Type": {"text/plain"}}, DefaultPacketSize, false)
-	p.send(appendEnd(appendBodyChunk(b, body), reuse))
+	for len(body) > 0 {
+		n := min(len(body), 8000)
+		b = appendBodyChunk(b, body[:n])
+		body = body[n:]
+	}
+	p.send(appendEnd(b, reuse))
 }
 
 func get(params ...gateway.Param) *gateway.Request {
@@ -240,6 +245,9 @@ func TestClientRetries(t *testing.T) {
 					return
 				}
 				body := ""
+				if f.method == "DELETE" {
+					p.next()
+				}
 				if f.method == "PUT" {
 					for len(body) < 20000 {
 						data, err := parseChunk(p.next())
@@ -336,6 +344,11 @@ func TestClientPings(t *testing.T) {
 						pinged <- struct{}{}
 						answer(p)
 					default:
+						if f, err := parseForward(payload); err != nil {
+							t.Error(err)
+						} else if f.method == "POST" {
+							p.next()
+						}
 						p.respond(fmt.Sprint(n), true)
 					}
 				}
@@ -629,12 +642,11 @@ func TestClientWaitsForTheBody(t *testing.T) {
 		close(dialled)
 		return conn, err
 	}
-	c.Timeout = 5 * time.Millisecond
+	c.Timeout = 300 * time.Millisecond
 	r, w := io.Pipe()
 	go func() {
 		<-dialled
-		eventually(t, "past three deadlines", func() bool { return conn.n.Load() >= 3 })
-		c.Timeout = patience
+		eventually(t, "past its deadline", func() bool { return conn.n.Load() > 0 })
 		_, _ = w.Write(bytes.Repeat([]byte("x"), 9000))
 		w.Close()
 	}()

@@ -201,7 +201,9 @@ func (p *peer) answer() answer {
 			data, err = parseBodyChunk(payload)
 			a.body += string(data)
 		case typeEndResponse:
-			a.reuse, err = parseEnd(payload)
+			if a.reuse, err = parseEnd(payload); err != nil {
+				p.t.Fatal(err)
+			}
 			a.whole = true
 			return a
 		default:

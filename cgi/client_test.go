@@ -136,6 +136,22 @@ func TestArgs(t *testing.T) {
 	}
 }
 
+func TestDir(t *testing.T) {
+	h := program(t, "pwd")
+	if got := text(t, h, get()); got != filepath.Dir(h.Path)+"<nil>" {
+		t.Errorf("the program runs in %s, want its own folder", got)
+	}
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h = program(t, "pwd")
+	h.Dir = dir
+	if got := text(t, h, get()); got != dir+"<nil>" {
+		t.Errorf("the program runs in %s, want %s", got, dir)
+	}
+}
+
 // onlyReader hides what a body is.
 type onlyReader struct{ io.Reader }
 

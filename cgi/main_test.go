@@ -40,6 +40,11 @@ var programs = map[string]func(){
 		b, _ := io.ReadAll(os.Stdin)
 		fmt.Print("Content-Type: text/plain\n\n", info.Mode().Type() == 0, err, " ", len(b))
 	},
+	// pwd writes its working directory.
+	"pwd": func() {
+		dir, err := os.Getwd()
+		fmt.Print("Content-Type: text/plain\n\n", dir, err)
+	},
 	// handler is a handler under Serve.
 	"handler": func() {
 		err := Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

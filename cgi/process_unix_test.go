@@ -339,6 +339,18 @@ func TestGivenUp(t *testing.T) {
 	})
 }
 
+// A program is asked to end before it is made to.
+func TestSIGTERMComesFirst(t *testing.T) {
+	h := script(t, `trap 'printf bye >&4; exit' TERM; printf 'A: b\n\n'; sleep 1000 & wait`)
+	_, from := pipes(t, h)
+	resp, err := h.RoundTrip(context.Background(), get())
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	says(t, from, "bye")
+}
+
 // A process that has the program's output open does not keep the response from
 // ending when the program has; it is left alone.
 func TestWhatOutlivesTheProgram(t *testing.T) {

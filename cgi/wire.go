@@ -98,7 +98,7 @@ func queryArgs(req *gateway.Request) []string {
 // from bytes were looked at before: a head that comes byte by byte must not
 // cost the square of its size.
 func headEnds(b []byte, from int) bool {
-	for i := max(from-2, 0); i < len(b); i++ {
+	for i := from; i < len(b); i++ {
 		if b[i] != '\n' {
 			continue
 		}

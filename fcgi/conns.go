@@ -77,24 +77,32 @@ func (c *Client) lease(ctx context.Context, after int, replayable bool) (*single
 			p.mu.Unlock()
 			return nil, nil, errClosed
 		}
-		if !first || p.queued == 0 { // nobody overtakes those who wait
+		turn := !first || p.queued == 0 // nobody overtakes those who wait
+		if turn {
 			if m := p.roomLocked(after); m != nil {
+				c.passOnLocked()
 				p.mu.Unlock()
 				return nil, m, nil
 			}
 			if s, usable := p.idleLocked(after, replayable); s != nil {
+				c.passOnLocked()
 				p.mu.Unlock()
 				if usable && s.extend() == nil && alive(s.nc) {
 					return s, nil, nil
 				}
 				s.close()
 				p.mu.Lock()
-				first = false
 				continue
 			}
-			if c.mayDialLocked() {
-				return c.dial(ctx) // unlocks
-			}
+		}
+		woken := 0
+		if first {
+			woken = p.queued - len(p.queue) // they come before us
+		}
+		if c.mayDialLocked(woken) {
+			return c.dial(ctx) // unlocks
+		}
+		if turn {
 			if m := p.roomLocked(anyAge); m != nil { // an old one is better than none
 				p.mu.Unlock()
 				return nil, m, nil
@@ -107,8 +115,9 @@ func (c *Client) lease(ctx context.Context, after int, replayable bool) (*single
 	}
 }
 
-// mayDialLocked reports whether a request is to open a connection.
-func (c *Client) mayDialLocked() bool {
+// mayDialLocked reports whether a request is to open a connection, when so
+// many others are about to.
+func (c *Client) mayDialLocked(others int) bool {
 	p := &c.pool
 	if p.limits.share() && !p.failing && p.coming > p.queued {
 		return false // there will be a place on one that is being opened
@@ -117,7 +126,16 @@ func (c *Client) mayDialLocked() bool {
 	if most == 0 {
 		most = p.limits.maxConns
 	}
-	return most <= 0 || p.open < most
+	return most <= 0 || p.open+others < most
+}
+
+// passOnLocked wakes one more of those that wait if it could open a
+// connection: whoever was woken for that may have found a place.
+func (c *Client) passOnLocked() {
+	p := &c.pool
+	if len(p.queue) > 0 && c.mayDialLocked(p.queued-len(p.queue)) {
+		p.wakeLocked(1)
+	}
 }
 
 // waitLocked waits until something has become free.
@@ -209,7 +227,9 @@ func (c *Client) dial(ctx context.Context) (*single, *mux, error) {
 		return nil, nil, err
 	}
 	defer p.mu.Unlock()
+	l = p.limits // they may have changed meanwhile: see unshare
 	if !l.share() {
+		p.wakeLocked(places)
 		s := c.newSingle(nc, born, l.keep)
 		if p.singles == nil {
 			p.singles = map[*single]struct{}{}

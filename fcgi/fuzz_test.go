@@ -166,9 +166,8 @@ func sharedBytes(t testing.TB, b []byte) (status int, body string, err error) {
 	c := scripted(nil)
 	c.pool.limits = limits{known: true, keep: true, requests: 4}
 	c.Reuse = ReuseAuto
-	sent := make(chan struct{})
 	c.Dial = func(context.Context) (net.Conn, error) {
-		return &waitingConn{memoryConn: memoryConn{in: bytes.NewReader(b)}, sent: sent}, nil
+		return &waitingConn{memoryConn: memoryConn{in: bytes.NewReader(b)}, sent: make(chan struct{})}, nil
 	}
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

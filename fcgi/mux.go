@@ -23,7 +23,6 @@ type mux struct {
 
 	// Guarded by pool.mu.
 	taken   int       // requests that have a place
-	used    bool      // a request has ended
 	retired bool      // takes no more
 	since   time.Time // idle since, when taken is 0
 
@@ -65,6 +64,7 @@ func (m *mux) add(s *stream) error {
 	if m.dead != nil {
 		return m.dead
 	}
+	s.kept = m.lastID != 0
 	for {
 		m.lastID++
 		if m.lastID != 0 && m.streams[m.lastID] == nil {
@@ -85,7 +85,6 @@ func (m *mux) leave(s *stream) {
 	p := &m.c.pool
 	p.mu.Lock()
 	m.taken--
-	m.used = true
 	retired := m.retired
 	if m.taken == 0 {
 		m.since = time.Now()
@@ -108,7 +107,6 @@ func (m *mux) read() {
 	if i := slices.Index(p.muxes, m); i >= 0 {
 		p.muxes = slices.Delete(p.muxes, i, i+1)
 	}
-	kept := m.used
 	p.mu.Unlock()
 	p.gone()
 	m.mu.Lock()
@@ -117,7 +115,7 @@ func (m *mux) read() {
 	m.streams = map[uint16]*stream{}
 	m.mu.Unlock()
 	for _, s := range streams {
-		s.cutOff(err, kept)
+		s.cutOff(err)
 	}
 }
 

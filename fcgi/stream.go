@@ -22,6 +22,7 @@ type stream struct {
 	upload
 	m      *mux
 	id     uint16
+	kept   bool // the connection had others before it
 	in     inputs
 	stdout pipe
 
@@ -185,12 +186,12 @@ func (s *stream) end() error {
 }
 
 // cutOff ends the stream when the connection has ended.
-func (s *stream) cutOff(err error, kept bool) {
+func (s *stream) cutOff(err error) {
 	s.mu.Lock()
 	some, started := s.some, s.started
 	s.mu.Unlock()
 	if !some && (lost(err) || errors.Is(err, ErrProtocol)) {
-		err = &deadError{err: cut(err), kept: kept, unsent: !started}
+		err = &deadError{err: cut(err), kept: s.kept, unsent: !started}
 	} else if lost(err) {
 		err = fmt.Errorf("the connection ends inside a response: %w", io.ErrUnexpectedEOF)
 	} else {

@@ -203,6 +203,7 @@ func TestToHTTPPath(t *testing.T) {
 		{"bytes that are no UTF-8", Incoming{Params: p("REQUEST_URI=/caf%E9")}, "", "/caf\xe9", "/caf%E9"},
 		{"decoded once", Incoming{Params: p("REQUEST_URI=/%2561")}, "", "/%61", "/%2561"},
 		{"a plus is a plus", Incoming{Params: p("REQUEST_URI=/a+b")}, "", "/a+b", "/a+b"},
+		{"what package url would write in another way", Incoming{Params: p("REQUEST_URI=/a!b(c)")}, "", "/a!b(c)", "/a!b(c)"},
 		{"OPTIONS *", Incoming{Params: p("REQUEST_URI=*")}, "", "*", "*"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -212,6 +213,9 @@ func TestToHTTPPath(t *testing.T) {
 				t.Fatal(err)
 			}
 			front := FrontOf(r.Context())
+			if _, told := Lookup(tt.in.Params, "PATH_INFO"); front.HasPathInfo != (told || tt.in.Script) {
+				t.Errorf("HasPathInfo is %v", front.HasPathInfo)
+			}
 			if front.ScriptName != tt.scriptName || front.PathInfo != tt.pathInfo {
 				t.Errorf("got %q + %q, want %q + %q", front.ScriptName, front.PathInfo, tt.scriptName, tt.pathInfo)
 			}
@@ -271,6 +275,7 @@ func TestToHTTPServer(t *testing.T) {
 		{p("HTTPS="), "", false, "HTTP/1.0", ""},
 		{p("HTTPS=0"), "", false, "HTTP/1.0", ""},
 		{p("HTTPS=Off"), "", false, "HTTP/1.0", ""},
+		{p("HTTPS=on", "REQUEST_SCHEME=http"), "", true, "HTTP/1.0", ""},
 		{p("REQUEST_SCHEME=https"), "", true, "HTTP/1.0", ""},
 		{p("SERVER_PROTOCOL=INCLUDED"), "", false, "HTTP/1.0", ""},
 		{p("REMOTE_ADDR=192.0.2.1", "REMOTE_PORT=99"), "", false, "HTTP/1.0", "192.0.2.1:99"},

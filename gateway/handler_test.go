@@ -331,6 +331,24 @@ func TestHandlerSurplus(t *testing.T) {
 	}
 }
 
+// zeros never ends.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// A back end that does not stop at its Content-Length is not listened to.
+func TestHandlerEndlessSurplus(t *testing.T) {
+	h := &Handler{RoundTripper: roundTripper(func(context.Context, *Request) (*Response, error) {
+		resp := textResponse("")
+		resp.ContentLength, resp.Header = 4, http.Header{"Content-Length": {"4"}}
+		resp.Body = io.NopCloser(io.MultiReader(strings.NewReader("body"), zeros{}))
+		return resp, nil
+	})}
+	if _, body := serveOnce(t, h, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"); body != "body" {
+		t.Errorf("got %q", body)
+	}
+}
+
 func TestStderrLog(t *testing.T) {
 	var log testLog
 	s := &stderrLog{log: log.logger(), uri: "/u"}

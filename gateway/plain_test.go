@@ -96,10 +96,16 @@ func TestPlainStreamFails(t *testing.T) {
 		t.Errorf("Flush gives %v", err)
 	}
 	w := &writes{}
+	s.Reset(w, FormCGI)
+	s.WriteHead(200, nil)
 	s.Reset(w, FormHTTP) // nothing of the last response is left
 	s.WriteHead(404, nil)
 	if err := s.Flush(); err != nil || strings.Join(w.parts, "|") != "HTTP/1.1 404 Not Found\r\n\r\n" {
 		t.Errorf("after Reset it writes %q, %v", w.parts, err)
+	}
+	large := make([]byte, plainBuffer+1)
+	if _, err := s.Write(large); err != nil || len(w.parts) != 2 {
+		t.Errorf("a large part is held: %d were written, %v", len(w.parts), err)
 	}
 	if err := s.SetReadDeadline(time.Time{}); !errors.Is(err, http.ErrNotSupported) {
 		t.Errorf("SetReadDeadline gives %v", err)

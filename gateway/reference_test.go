@@ -110,6 +110,9 @@ func TestControlCharactersInAPathAreRefused(t *testing.T) {
 			t.Errorf("%s becomes %q", path, req.Param("PATH_INFO"))
 		}
 	}
+	if _, err := FromHTTP(request(t, "GET / HTTP/1.1\nHost: h"), Target{ScriptName: "/a\nb", ContentLength: -1}); err == nil {
+		t.Error("a line feed in SCRIPT_NAME is taken")
+	}
 }
 
 // The rules for what becomes of a back end's response, one test each.

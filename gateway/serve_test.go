@@ -249,6 +249,12 @@ func TestServeAcceptErrors(t *testing.T) {
 		if n := strings.Count(log.String(), "cannot accept"); n != 10 {
 			t.Errorf("%d lines in the log, want 10", n)
 		}
+		start = time.Now()
+		l.errs <- temporary{}
+		l.dial().Close()
+		if took := time.Since(start); took != 5*time.Millisecond {
+			t.Errorf("after a connection it waited for %v", took)
+		}
 		fatal := errors.New("the listener broke")
 		l.errs <- fatal
 		if err := <-ended; !errors.Is(err, fatal) {

@@ -48,7 +48,7 @@ when there was none, 2 for a mistake in the command line.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.IntVarP(&f.connections, "connections", "c", 16, "so many connections at a time")
+	flags.IntVarP(&f.connections, "connections", "c", 16, "`N` connections at a time")
 	flags.Int64VarP(&f.requests, "requests", "n", 0, "end after `N` requests")
 	flags.DurationVarP(&f.duration, "duration", "t", defaultBench, "end after this `TIME`; with -n: no limit unless it is given")
 	flags.BoolVar(&f.fresh, "fresh", false, "a new connection for each request")

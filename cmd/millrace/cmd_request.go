@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -169,20 +170,23 @@ func (f *requestFlags) exchange(ctx context.Context, e *endpoint, m *message, ou
 	if m.body != nil {
 		r.BytesSent = m.body.size
 	}
+	var connected atomic.Int64 // the time that it took; a dial may go on when its request is given up
 	dial := func(ctx context.Context) (net.Conn, error) {
 		from := time.Now()
 		c, err := e.dial(ctx, f.connectTimeout, f.insecure)
 		if err != nil {
 			return nil, err
 		}
-		r.ConnectMS = milliseconds(time.Since(from))
+		took := time.Since(from)
+		connected.Store(int64(took))
 		if t == nil {
 			return c, nil
 		}
-		t.note("connected to %s in %.2f ms", e.address, r.ConnectMS)
+		t.note("connected to %s in %.2f ms", e.address, milliseconds(took))
 		return t.wrap(c), nil
 	}
 	a, err := f.send(ctx, e, m, dial, said)
+	r.ConnectMS = milliseconds(time.Duration(connected.Load()))
 	if err != nil {
 		t.end()
 		return "", explain(e, err)

@@ -6,6 +6,8 @@
 //	millrace status [TARGET]   what the running server does
 //	millrace reload [TARGET]   a new generation of its apps, and its configuration anew
 //	millrace stop [TARGET]     let running requests end, then stop
+//	millrace request URL       a request to any back end, over any gateway protocol
+//	millrace bench URL         the same under load
 //	millrace version
 //
 // The exit status is 0 for done, 1 for failed, 2 for a mistake in the command
@@ -17,7 +19,10 @@
 // the control socket is), watch.go (--reload), service.go (a server with its
 // log and its signals), and package server. `runfcgi` is package adapt (from
 // the arguments to a configuration), runfcgi_plan.go, daemon_unix.go (in the
-// background), cgi.go (one request), and service.go again.
+// background), cgi.go (one request), and service.go again. `request` and
+// `bench` are endpoint.go (a URL), outgoing.go (what is sent), roundtrip.go (over
+// which client); trace*.go show what goes over a connection, bench_*.go make
+// the load, histogram.go counts its times.
 package main
 
 import (
@@ -104,7 +109,7 @@ func (m Main) command() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{problem: err.Error(), hint: "millrace " + strings.TrimSpace(strings.TrimPrefix(cmd.CommandPath(), "millrace")+" --help") + " lists the flags"}
 	})
-	root.AddCommand(requestCommand(), benchCommand(), serveCommand(), runfcgiCommand(), checkCommand(), statusCommand(), reloadCommand(), stopCommand(), versionCommand())
+	root.AddCommand(serveCommand(), runfcgiCommand(), checkCommand(), statusCommand(), reloadCommand(), stopCommand(), requestCommand(), benchCommand(), versionCommand())
 	return root
 }
 

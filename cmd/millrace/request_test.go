@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"log/slog"
 	"net"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -191,6 +193,23 @@ func TestRequestJSON(t *testing.T) {
 	status, stdout, stderr = millrace(t, "request", at(base, "/cut"), "--json")
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != 1 || !strings.Contains(r.Error, "cut short after 6 bytes") || !strings.Contains(stderr, "cut short after 6 bytes") {
 		t.Errorf("%d, %q, %v, %+v", status, stderr, err, r)
+	}
+}
+
+func TestRequestTLS(t *testing.T) {
+	s := httptest.NewUnstartedServer(backendHandler())
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.StartTLS()
+	defer s.Close()
+	status, stdout, stderr := millrace(t, "request", s.URL+"/x", "-k", "-v")
+	if status != 0 || !strings.HasPrefix(stdout, "GET /x host=127.0.0.1:") || !strings.Contains(stderr, "> GET /x HTTP/1.1\n") {
+		t.Errorf("-k: %d, %q, %s", status, stdout, stderr)
+	}
+	if status, _, stderr = millrace(t, "request", s.URL); status != 1 || !strings.Contains(stderr, "certificate") || !strings.Contains(stderr, "-k takes any") {
+		t.Errorf("a certificate that nobody knows: %d, %s", status, stderr)
+	}
+	if r, status, stderr := bench(t, s.URL, "-k", "-n", "20", "-c", "2"); status != 0 || r.Requests != 20 || r.Opened > 2 {
+		t.Errorf("bench: %d, %s%+v", status, stderr, r)
 	}
 }
 

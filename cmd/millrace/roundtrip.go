@@ -13,7 +13,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"millrace/ajp"
@@ -72,13 +72,13 @@ type client interface {
 func (o *outgoing) client(e *endpoint, dial dialer, kept int) client {
 	switch e.protocol {
 	case protoFastCGI:
-		return &fcgi.Client{Address: e.address, Dial: dial, Timeout: o.timeout, Reuse: fcgi.ReuseNever}
+		return &fcgi.Client{Address: e.address, Dial: dial, ConnectTimeout: o.connectTimeout, Timeout: o.timeout, Reuse: fcgi.ReuseNever}
 	case protoSCGI:
-		return unkept{&scgi.Client{Address: e.address, Dial: dial, Timeout: o.timeout}}
+		return unkept{&scgi.Client{Address: e.address, Dial: dial, ConnectTimeout: o.connectTimeout, Timeout: o.timeout}}
 	case protoUWSGI:
-		return unkept{&uwsgi.Client{Address: e.address, Dial: dial, Timeout: o.timeout}}
+		return unkept{&uwsgi.Client{Address: e.address, Dial: dial, ConnectTimeout: o.connectTimeout, Timeout: o.timeout}}
 	}
-	c := &ajp.Client{Address: e.address, Dial: dial, Timeout: o.timeout, Secret: o.secret, MaxIdle: kept, MaxConns: kept, PingTimeout: -1}
+	c := &ajp.Client{Address: e.address, Dial: dial, ConnectTimeout: o.connectTimeout, Timeout: o.timeout, Secret: o.secret, MaxIdle: kept, MaxConns: kept, PingTimeout: -1}
 	if kept == 0 {
 		c.MaxIdle = -1
 	}
@@ -91,7 +91,7 @@ func (o *outgoing) client(e *endpoint, dial dialer, kept int) client {
 
 // sharedClient makes one with a single connection, which so many requests share.
 func (o *outgoing) sharedClient(e *endpoint, dial dialer, requests int) client {
-	return &fcgi.Client{Address: e.address, Dial: dial, Timeout: o.timeout, MaxConns: 1, MaxRequests: requests}
+	return &fcgi.Client{Address: e.address, Dial: dial, ConnectTimeout: o.connectTimeout, Timeout: o.timeout, MaxConns: 1, MaxRequests: requests}
 }
 
 // unkept is a client that has nothing to close.
@@ -119,17 +119,19 @@ func (o *outgoing) sendHTTP(ctx context.Context, m *message, dial dialer) (*answ
 	if r.Header["User-Agent"] == nil {
 		r.Header["User-Agent"] = []string{""} // or net/http sends its own
 	}
+	var conn atomic.Pointer[silenceConn] // a dial may go on when its request is given up
 	connect := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		c, err := dial(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return &silenceConn{Conn: c, timeout: o.timeout}, nil
+		conn.Store(&silenceConn{Conn: c, timeout: o.timeout})
+		return conn.Load(), nil
 	}
 	t := &http.Transport{DialContext: connect, DisableCompression: true, DisableKeepAlives: true, MaxResponseHeaderBytes: gateway.DefaultMaxHead}
 	resp, err := t.RoundTrip(r)
 	if err != nil {
-		return nil, o.httpError(err)
+		return nil, o.httpError(err, conn.Load())
 	}
 	a := &answer{
 		Head:  gateway.Head{Status: resp.StatusCode, Header: resp.Header, ContentLength: resp.ContentLength},
@@ -139,15 +141,16 @@ func (o *outgoing) sendHTTP(ctx context.Context, m *message, dial dialer) (*answ
 	return a, nil
 }
 
-// httpError says in the gateway's errors what became of an HTTP request.
-func (o *outgoing) httpError(err error) error {
-	var op *net.OpError
+// httpError says in the gateway's errors what became of an HTTP request. How
+// net/http words the end of a connection depends on the moment that it comes;
+// so the connection tells whether anything was answered.
+func (o *outgoing) httpError(err error, conn *silenceConn) error {
 	switch {
 	case errors.Is(err, gateway.ErrUnreachable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("%w: nothing came for %v", gateway.ErrTimeout, o.timeout)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &op):
+	case conn != nil && !conn.heard.Load():
 		return fmt.Errorf("%w: %w", gateway.ErrNotAnswered, err)
 	}
 	return fmt.Errorf("%w: %w", gateway.ErrBadResponse, err)
@@ -176,20 +179,20 @@ func (b httpBody) Read(p []byte) (int, error) {
 type silenceConn struct {
 	net.Conn
 	timeout time.Duration
-	mu      sync.Mutex
+	heard   atomic.Bool // a byte has come
 }
 
-func (c *silenceConn) expect() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.SetDeadline(time.Now().Add(c.timeout))
-}
+func (c *silenceConn) expect() error { return c.SetDeadline(time.Now().Add(c.timeout)) }
 
 func (c *silenceConn) Read(b []byte) (int, error) {
 	if err := c.expect(); err != nil {
 		return 0, err
 	}
-	return c.Conn.Read(b)
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.heard.Store(true)
+	}
+	return n, err
 }
 
 func (c *silenceConn) Write(b []byte) (int, error) {

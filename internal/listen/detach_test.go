@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // answer says x to whoever connects, until l ends.
@@ -93,6 +94,19 @@ func TestDetach(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestDetachAtRest: without any client the one that accepts is told as well.
+func TestDetachAtRest(t *testing.T) {
+	l := open(t, "127.0.0.1:0", Options{})
+	done := answer(t, l)
+	next := l.Detach(nil)
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("Accept goes on")
+	}
+	next.Close()
 }
 
 func TestCount(t *testing.T) {

@@ -270,6 +270,9 @@ func TestBodyTooLarge(t *testing.T) {
 			t.Errorf("%.60q: %q", request, got)
 		}
 	}
+	if got := raw(t, f, "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 413 ") {
+		t.Errorf("it is asked for a body that nobody takes: %q", got)
+	}
 	if got := raw(t, f, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\na\r\n1234567890\r\n0\r\n\r\n"); !strings.Contains(got, "\r\nContent-Length: 2\r\n") || !strings.HasSuffix(got, "\r\n\r\n10") {
 		t.Errorf("as large as may be: %q", got)
 	}

@@ -225,6 +225,22 @@ func TestMaxConns(t *testing.T) {
 	})
 }
 
+// TestWakeIsPassedOn: who leaves at the moment of its turn leaves it to the
+// next.
+func TestWakeIsPassedOn(t *testing.T) {
+	g := group(&logBuffer{}, Config{MaxConns: 1, Servers: servers(&named{name: "a"})})
+	s, _ := g.take(nil, nil)
+	_, first := g.take(nil, nil)
+	_, second := g.take(nil, nil)
+	g.done(s, nil)
+	g.giveUp(first)
+	select {
+	case <-second:
+	default:
+		t.Error("nobody was told of the free server")
+	}
+}
+
 // TestLendInTurmoil: whatever comes and goes, no server has too many, nobody
 // waits for ever, and the counts come out even.
 func TestLendInTurmoil(t *testing.T) {

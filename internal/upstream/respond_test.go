@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -240,6 +241,31 @@ func TestClientLeaves(t *testing.T) {
 		})
 	}
 }
+
+// TestWriteFails: also when nothing else tells that the client is gone, a
+// silent back end is not waited for.
+func TestWriteFails(t *testing.T) {
+	tripper, bodies := streaming(headOf(-1, "text/event-stream"))
+	f := serve(t, Config{Servers: []Server{{"a:1", tripper}}}, nil)
+	ended := make(chan any, 1)
+	go func() {
+		defer func() { ended <- recover() }()
+		f.Group.Handler("", nil).ServeHTTP(&brokenWriter{httptest.NewRecorder()}, httptest.NewRequest("GET", "/", nil))
+	}()
+	io.WriteString(<-bodies, "data: x\n\n")
+	select {
+	case p := <-ended:
+		if p != http.ErrAbortHandler {
+			t.Errorf("it ended with %v", p)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the handler waits for the back end")
+	}
+}
+
+type brokenWriter struct{ *httptest.ResponseRecorder }
+
+func (w *brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken") }
 
 // TestConnectionIsKept: a body is read to its end, beyond its Content-Length,
 // before it is closed.
