@@ -34,8 +34,8 @@ func TestCantMpx(t *testing.T) {
 				<-proceed
 				mu.Lock()
 				defer mu.Unlock()
+				running.Add(-1) // before the next can come
 				p.write(says(r.id, "Status: 200\n\n"+r.stdin))
-				running.Add(-1)
 			}()
 		}
 	})

@@ -158,6 +158,13 @@ func TestGetValues(t *testing.T) {
 			for range 12 {
 				group.Go(func() { gets(t, c, get(), "") })
 			}
+			defer func() {
+				if t.Failed() {
+					c.pool.mu.Lock()
+					t.Logf("running %d, queue %d, queued %d, open %d, coming %d, failing %v, muxes %d, limits %+v", running.Load(), len(c.pool.queue), c.pool.queued, c.pool.open, c.pool.coming, c.pool.failing, len(c.pool.muxes), c.pool.limits)
+					c.pool.mu.Unlock()
+				}
+			}()
 			eventually(t, fmt.Sprint(test.requests, " requests"), func() bool {
 				return int(running.Load()) == test.requests && waiting(c) == test.waiting
 			})

@@ -77,7 +77,11 @@ func (c *Client) lease(ctx context.Context, after int, replayable bool) (*single
 			p.mu.Unlock()
 			return nil, nil, errClosed
 		}
-		turn := !first || p.queued == 0 // nobody overtakes those who wait
+		woken := 0
+		if first { // nobody overtakes those who wait
+			woken = p.queued - len(p.queue)
+		}
+		turn := !first || len(p.queue) == 0 && (woken == 0 || p.placesLocked() > woken)
 		if turn {
 			if m := p.roomLocked(after); m != nil {
 				c.passOnLocked()
@@ -95,10 +99,6 @@ func (c *Client) lease(ctx context.Context, after int, replayable bool) (*single
 				continue
 			}
 		}
-		woken := 0
-		if first {
-			woken = p.queued - len(p.queue) // they come before us
-		}
 		if c.mayDialLocked(woken) {
 			return c.dial(ctx) // unlocks
 		}
@@ -115,11 +115,22 @@ func (c *Client) lease(ctx context.Context, after int, replayable bool) (*single
 	}
 }
 
+// placesLocked is how many requests could have a connection at once.
+func (p *pool) placesLocked() int {
+	n := len(p.idle)
+	for _, m := range p.muxes {
+		if !m.retired {
+			n += m.max - m.taken
+		}
+	}
+	return n
+}
+
 // mayDialLocked reports whether a request is to open a connection, when so
 // many others are about to.
 func (c *Client) mayDialLocked(others int) bool {
 	p := &c.pool
-	if p.limits.share() && !p.failing && p.coming > p.queued {
+	if p.limits.share() && !p.failing && p.coming > len(p.queue) {
 		return false // there will be a place on one that is being opened
 	}
 	most := c.MaxConns

@@ -92,6 +92,12 @@ func (h *Handler) exchange(w http.ResponseWriter, r *http.Request, log *slog.Log
 	if file, ok := req.Body.(*os.File); ok { // collect's
 		defer file.Close()
 	}
+	if req.Body != nil {
+		// net/http would read what is left of the body when the response
+		// begins, and take it away from the back end. Where there is no such
+		// thing to enable, there is none to fear.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+	}
 	stderr := &stderrLog{log: log, uri: r.RequestURI}
 	req.Stderr = stderr
 	defer stderr.flush()

@@ -416,11 +416,18 @@ func TestReloadAppListeners(t *testing.T) {
 }
 
 // TestManyAppReloads: an address goes from app to app 100 times under
-// requests; none is lost, and nothing leaks.
+// requests; none is lost, and nothing leaks. In FastCGI a program cannot say
+// that a response is its connection's last: a request that crosses with the
+// close is for its client to send again, which it does only with one that may
+// be repeated.
 func TestManyAppReloads(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // as in TestManyReloads
 	for _, protocol := range config.Protocols() {
 		t.Run(protocol, func(t *testing.T) {
+			method, size := "POST", 5
+			if protocol == "fastcgi" {
+				method, size = "GET", 0
+			}
 			dir := t.TempDir()
 			text := "[app.one]\nwsgi = \"x:app\"\n[app.two]\nwsgi = \"x:app\"\n[[app.one.listen]]\nprotocol = \"" + protocol + "\"\naddress = \"unix:{dir}/s.sock\"\n"
 			plans := []*Plan{parse(t, dir, text), parse(t, dir, strings.Replace(text, "app.one.listen", "app.two.listen", 1))}
@@ -445,14 +452,19 @@ func TestManyAppReloads(t *testing.T) {
 							return
 						default:
 						}
-						res, err := c.Post("http://h/p", "a/b", strings.NewReader("12345"))
+						req, err := http.NewRequest(method, "http://h/p", strings.NewReader("12345"[:size]))
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						res, err := c.Do(req)
 						if err != nil {
 							t.Error(err)
 							return
 						}
 						b, err := io.ReadAll(res.Body)
 						res.Body.Close()
-						if res.StatusCode != 200 || err != nil || !bytes.HasSuffix(b, []byte(" x:app /p 5")) {
+						if res.StatusCode != 200 || err != nil || !bytes.HasSuffix(b, fmt.Appendf(nil, " x:app /p %d", size)) {
 							t.Errorf("%d %q, %v", res.StatusCode, b, err)
 							return
 						}
@@ -461,15 +473,14 @@ func TestManyAppReloads(t *testing.T) {
 				})
 			}
 			for i := range 100 {
+				had := answered.Load()
 				if err := s.reloadTo(plans[(i+1)%2]); err != nil {
-					t.Fatalf("reload %d: %v", i, err)
+					t.Errorf("reload %d: %v", i, err)
 				}
+				eventually(t, "requests are answered", func() bool { return answered.Load() > had+2 || t.Failed() })
 			}
 			close(stop)
 			group.Wait()
-			if n := answered.Load(); n < 50 {
-				t.Errorf("only %d requests were answered meanwhile", n)
-			}
 			for _, c := range clients {
 				c.CloseIdleConnections()
 				if tripper, ok := c.Transport.(gateway.Transport); ok {

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -270,9 +271,16 @@ func TestBodyTooLarge(t *testing.T) {
 			t.Errorf("%.60q: %q", request, got)
 		}
 	}
-	if got := raw(t, f, "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 413 ") {
-		t.Errorf("it is asked for a body that nobody takes: %q", got)
+	c, err := net.Dial("tcp", f.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer c.Close()
+	io.WriteString(c, "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n")
+	if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 413 ") {
+		t.Errorf("it is asked for a body that nobody takes: %q, %v", line, err)
+	}
+	c.Close()
 	if got := raw(t, f, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\na\r\n1234567890\r\n0\r\n\r\n"); !strings.Contains(got, "\r\nContent-Length: 2\r\n") || !strings.HasSuffix(got, "\r\n\r\n10") {
 		t.Errorf("as large as may be: %q", got)
 	}
