@@ -39,7 +39,11 @@
 // The path arrives as the client has spelt it, from Apache and mod_jk, and
 // becomes REQUEST_URI, from which package gateway derives PATH_INFO. lighttpd
 // sends it decoded, and leaves the inner length out of body packets: see
-// Server.Lighttpd.
+// Server.Lighttpd. It also cuts the path after the first segment behind the
+// prefix that it has matched (1.4.69); the empty key matches every path, and
+// is none:
+//
+//	ajp13.server = ("" => (("host" => "127.0.0.1", "port" => 8009)))
 //
 // # Towards a back end
 //

@@ -62,12 +62,15 @@ type Server struct {
 	AllowAttributes []string
 
 	// Lighttpd says that the front server is lighttpd, which departs from the
-	// protocol (seen in 1.4.69): it sends the path decoded, and the parts of a
-	// body without their inner length. Without this, a path that cannot be an
-	// encoded one is taken as it is, and a body packet whose length does not
-	// fit as data alone; but of "/100%2541" the application would see "/100A",
-	// and one random body in 65536 would be broken off. lighttpd must not stream request
-	// bodies (server.stream-request-body = 0, its default).
+	// protocol (seen in 1.4.69): it sends the path decoded, the parts of a body
+	// without their inner length, and takes no more response headers than a
+	// number says that it reads in the wrong place. Without this, a path that
+	// cannot be an encoded one is taken as it is, a body packet whose length does
+	// not fit is taken as data alone, and headers are sent in the order that
+	// loses the fewest; but of "/100%2541" the application would see "/100A",
+	// and one random body in 65536 would be broken off. lighttpd must not stream
+	// request bodies (server.stream-request-body = 0, its default): it would
+	// never send the first part.
 	Lighttpd bool
 
 	conns    gateway.Conns

@@ -571,3 +571,32 @@ func TestServerBodyAfterReturn(t *testing.T) {
 	p.send(appendCPing(nil))
 	p.expect("09")
 }
+
+// A reader that outlives its handler is woken, and asks for nothing.
+func TestServerReaderLeftBehind(t *testing.T) {
+	left := make(chan error, 1)
+	s := start(t, "tcp", &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadFull(r.Body, make([]byte, 1))
+		body := r.Body
+		go func() {
+			_, err := body.Read(make([]byte, 1))
+			left <- err
+		}()
+		_ = http.NewResponseController(w).Flush()
+	})})
+	p := s.dial()
+	p.send(request("POST", "/", length(100)), appendChunk(nil, []byte("0")))
+	for {
+		payload := p.next()
+		if payload[0] == typeEndResponse {
+			break
+		}
+	}
+	if err := <-left; !errors.Is(err, http.ErrBodyReadAfterClose) {
+		t.Error(err)
+	}
+	c := &serverConn{server: s.Server, chunk: -1}
+	if err := c.ask(&requestBody{}, 1); !errors.Is(err, http.ErrBodyReadAfterClose) || len(c.out) > 0 {
+		t.Errorf("%v, % x", err, c.out)
+	}
+}

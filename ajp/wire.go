@@ -79,7 +79,7 @@ func (p *packetReader) take() (payload []byte, ok bool, err error) {
 	}
 	n := int(binary.BigEndian.Uint16(b[2:]))
 	if headerSize+n > p.max {
-		return nil, false, fmt.Errorf("ajp: a packet of %d bytes; PacketSize is %d", headerSize+n, p.max)
+		return nil, false, fmt.Errorf("ajp: a packet of %d bytes; PacketSize is %d, and has to be the same on both sides", headerSize+n, p.max)
 	}
 	if len(b) < headerSize+n {
 		return nil, false, nil

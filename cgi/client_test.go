@@ -205,6 +205,30 @@ func TestBodyFile(t *testing.T) {
 	}
 }
 
+// A file of another size than was announced is a body like any other that is.
+func TestBodyFileOfAnotherSize(t *testing.T) {
+	for _, length := range []int64{6, 20} {
+		file, err := os.Create(filepath.Join(t.TempDir(), "body"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if _, err := file.WriteString("0123456789"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := program(t, "stdin").RoundTrip(context.Background(), post(file, length))
+		if err == nil {
+			resp.Body.Close()
+		}
+		if !errors.Is(err, gateway.ErrBody) {
+			t.Errorf("10 bytes as %d: %v, want ErrBody", length, err)
+		}
+	}
+}
+
 var errRead = errors.New("the client has gone")
 
 // failing is a body whose reader fails.

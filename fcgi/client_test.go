@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	stdfcgi "net/http/fcgi"
 	"strings"
 	"sync"
 	"testing"
@@ -67,32 +68,46 @@ var modes = map[string]*Client{
 }
 
 func TestRoundTrips(t *testing.T) {
+	ours := func(l net.Listener) { _ = (&Server{Handler: http.HandlerFunc(echo)}).Serve(l) }
+	theirs := func(l net.Listener) { _ = stdfcgi.Serve(l, http.HandlerFunc(echo)) }
+	for program, serve := range map[string]func(net.Listener){"ours": ours, "net-http-fcgi": theirs} {
+		l, err := net.Listen("unix", t.TempDir()+"/s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go serve(l)
+		for name, mode := range modes {
+			t.Run(program+"/"+name, func(t *testing.T) {
+				c := &Client{Address: "unix:" + l.Addr().String(), Reuse: mode.Reuse, MaxRequests: mode.MaxRequests}
+				defer c.Close()
+				roundTrips(t, c)
+			})
+		}
+		l.Close()
+	}
+}
+
+// roundTrips sends 50 requests at a time, some of them large.
+func roundTrips(t *testing.T, c *Client) {
 	big := strings.Repeat("0123456789abcdef", 2<<20/16)
-	for name, mode := range modes {
-		t.Run(name, func(t *testing.T) {
-			address := serveUnix(t, &Server{Handler: http.HandlerFunc(echo)})
-			c := &Client{Address: address, Reuse: mode.Reuse, MaxRequests: mode.MaxRequests}
-			defer c.Close()
-			var group sync.WaitGroup
-			for i := range 50 {
-				body := fmt.Sprint("body ", i)
-				if i%10 == 3 {
-					body = big
-				}
-				group.Go(func() {
-					resp, err := c.RoundTrip(t.Context(), post(body))
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					defer resp.Body.Close()
-					got, err := io.ReadAll(resp.Body)
-					if err != nil || resp.Status != 200 || !bytes.Equal(got, []byte(body)) {
-						t.Errorf("status %d, %d bytes of %d, %v", resp.Status, len(got), len(body), err)
-					}
-				})
+	var group sync.WaitGroup
+	for i := range 50 {
+		body := fmt.Sprint("body ", i)
+		if i%10 == 3 {
+			body = big
+		}
+		group.Go(func() {
+			resp, err := c.RoundTrip(t.Context(), post(body))
+			if err != nil {
+				t.Error(err)
+				return
 			}
-			group.Wait()
+			defer resp.Body.Close()
+			got, err := io.ReadAll(resp.Body)
+			if err != nil || resp.Status != 200 || !bytes.Equal(got, []byte(body)) {
+				t.Errorf("status %d, %d bytes of %d, %v", resp.Status, len(got), len(body), err)
+			}
 		})
 	}
+	group.Wait()
 }

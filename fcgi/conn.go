@@ -291,6 +291,18 @@ func (c *conn) abort(req *request) error {
 	return req.finishNow(appendEnd(nil, req.id, endBody{}))
 }
 
+// cut closes the connection in the midst of a response: the one way to say
+// that it is not whole. (Where others use the connection, the exit status in
+// END_REQUEST has to do.) nginx without fastcgi_keep_conn takes a proper end of
+// the connection for the response's, so it gets none where the connection is
+// TCP. lighttpd cannot be told at all.
+func (c *conn) cut() {
+	if tcp, ok := c.gc.Conn.(interface{ SetLinger(int) error }); ok {
+		_ = tcp.SetLinger(0) // the close resets the connection
+	}
+	c.gc.Close()
+}
+
 // lost ends every request: the connection is gone.
 func (c *conn) lost() {
 	c.mu.Lock()

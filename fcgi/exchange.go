@@ -35,7 +35,7 @@ type single struct {
 }
 
 func (c *Client) newSingle(nc net.Conn, born int, keep bool) *single {
-	s := &single{c: c, nc: nc, born: born, keep: keep, opened: time.Now()}
+	s := &single{c: c, nc: nc, born: born, keep: keep, opened: time.Now(), out: make([]byte, 0, 2<<10)}
 	s.in = newReader(s)
 	return s
 }
@@ -370,8 +370,10 @@ func (x *exchange) finish(err error) {
 	// Bytes that follow END_REQUEST belong to nobody; input that was not taken
 	// would follow in the next request's place.
 	active, _, _ := x.state()
-	if !x.ended || cancelled || closed || active || x.s.in.inside() {
+	if !x.s.keep || !x.ended || cancelled || closed || active || x.s.in.inside() {
 		x.s.close()
+		x.pending = nil
+		x.s.in.free()
 		return
 	}
 	x.s.c.pool.put(x.s)

@@ -159,6 +159,7 @@ func getValues(nc net.Conn, timeout time.Duration) ([]gateway.Param, error) {
 		return nil, err
 	}
 	in := newReader(nc)
+	defer in.free()
 	h, err := in.next()
 	if err != nil {
 		return nil, err

@@ -101,6 +101,7 @@ func (m *mux) leave(s *stream) {
 func (m *mux) read() {
 	err := m.records()
 	m.nc.Close()
+	m.in.free()
 	p := &m.c.pool
 	p.mu.Lock()
 	m.retired = true

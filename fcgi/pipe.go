@@ -144,14 +144,15 @@ func (p *pipe) ended() bool {
 	return p.err != nil
 }
 
-// Read returns bytes as they come.
+// Read returns bytes as they come. Into an empty b it reads nothing, as soon as
+// something is there.
 func (p *pipe) Read(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
 		n, err := p.takeLocked(b)
 		switch {
-		case n > 0 || err != nil || len(b) == 0:
+		case n > 0 || err != nil || p.read < len(p.buf) || p.from < p.to: // nothing is wanted, of what is there
 			return n, err
 		case !p.deadline.IsZero() && !time.Now().Before(p.deadline):
 			return 0, os.ErrDeadlineExceeded
@@ -166,6 +167,26 @@ func (p *pipe) readBy(b []byte, deadline time.Time) (int, error) {
 	p.deadline = deadline
 	p.mu.Unlock()
 	return p.Read(b)
+}
+
+// grab is readBy for whoever wants the first bytes, however many there are,
+// and takes them without a copy.
+func (p *pipe) grab(deadline time.Time) ([]byte, error) {
+	if n, err := p.readBy(nil, deadline); n > 0 || err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.read == len(p.buf) { // they are in the file
+		b := make([]byte, 4<<10)
+		n, err := p.takeLocked(b)
+		return b[:n], err
+	}
+	b := p.buf[p.read:]
+	p.buf, p.read = nil, 0
+	p.taken += int64(len(b))
+	p.cond.Broadcast()
+	return b, nil
 }
 
 // takeLocked takes what is there; nothing and no error: the reader must wait.

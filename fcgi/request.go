@@ -190,9 +190,7 @@ func (r *request) serve() {
 	r.mute = true
 	r.errMu.Unlock()
 	if alone := r.c.settle(r); alone && !complete && !aborted {
-		// The one way to say that a response is not whole. Where others use the
-		// connection, the exit status has to do.
-		r.c.gc.Close()
+		r.c.cut()
 	} else {
 		_ = r.end(complete) // an error is the connection's, and shows there
 	}

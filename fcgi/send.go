@@ -52,17 +52,39 @@ func begin(b []byte, id uint16, req *gateway.Request, keep bool) ([]byte, error)
 	return AppendHeader(b, Header{Type: Params, ID: id}), nil
 }
 
-// split makes several records of parameters that do not fit one.
+// split makes several records of parameters that do not fit one. It cuts
+// between two of them, and inside only one that is larger than a record: flup
+// reads each record by itself.
 func split(b []byte, head int, id uint16) []byte {
 	all := append([]byte(nil), b[head+HeaderLen:]...)
 	b = b[:head]
+	inside := 0 // bytes of a pair that the record before began
 	for len(all) > 0 {
-		n := min(len(all), MaxContent)
+		n := min(inside, MaxContent)
+		inside -= n
+		for n < len(all) {
+			size := pairSize(all[n:])
+			if n+size > MaxContent {
+				if n == 0 {
+					n, inside = MaxContent, size-MaxContent
+				}
+				break
+			}
+			n += size
+		}
 		b = AppendHeader(b, Header{Type: Params, ID: id, Length: n})
 		b = append(b, all[:n]...)
 		all = all[n:]
 	}
 	return b
+}
+
+// pairSize is how many bytes the pair at the start of b takes.
+func pairSize(b []byte) int {
+	lengths := string(b[:min(len(b), 8)])
+	name, rest, _ := cutLength(lengths)
+	value, rest, _ := cutLength(rest)
+	return len(lengths) - len(rest) + name + value
 }
 
 // inputs are the streams that follow the parameters, one after the other.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"millrace/gateway"
@@ -102,12 +103,13 @@ func (s *Server) serve(gc *gateway.Conn) {
 	gc.Close() // a handler that goes on must not keep the peer waiting
 	c.lost()
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET): // the peer's way to abort
 	default:
 		s.logger().Warn("a FastCGI connection is closed", "peer", peer(gc), "why", err)
 	}
 	c.requests.Wait()
 	close(c.stop)
+	c.in.free()
 }
 
 // peer names the other side of a connection in logs.

@@ -26,6 +26,8 @@ type stream struct {
 	in     inputs
 	stdout pipe
 
+	dropped int // bytes that came after it was aborted; the reader's
+
 	mu      sync.Mutex
 	stderr  io.Writer
 	started bool // the program may have seen something of it
@@ -34,6 +36,8 @@ type stream struct {
 	ended   bool // END_REQUEST has come
 	cancel  bool // nobody waits for the end
 }
+
+var sendBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 2<<10); return &b }}
 
 func (m *mux) roundTrip(ctx context.Context, req *gateway.Request) (*gateway.Response, error) {
 	s := &stream{m: m, stderr: req.Stderr, started: true}
@@ -49,7 +53,8 @@ func (m *mux) roundTrip(ctx context.Context, req *gateway.Request) (*gateway.Res
 		return nil, err
 	}
 	s.in.id = s.id
-	b, err := begin(make([]byte, 0, 2<<10), s.id, req, true)
+	buffer := sendBuffers.Get().(*[]byte)
+	b, err := begin((*buffer)[:0], s.id, req, true)
 	for more := ready; more && err == nil; {
 		b, more, err = s.in.next(b)
 	}
@@ -65,6 +70,10 @@ func (m *mux) roundTrip(ctx context.Context, req *gateway.Request) (*gateway.Res
 		m.out.use(1)
 		_ = m.out.send(b) // an error the reader sees too, and ends all streams
 		m.out.use(-1)
+		if cap(b) <= 2*smallBody {
+			*buffer = b
+			sendBuffers.Put(buffer)
+		}
 	} else {
 		go s.send(b)
 	}
@@ -139,11 +148,29 @@ func (s *stream) record(h Header) error {
 			return err
 		case h.Type == Stderr:
 			s.log(b)
+		case s.givenUp():
+			s.unheard(len(b))
 		default:
 			if err := s.stdout.write(b); err != nil {
 				s.abort(err)
 			}
 		}
+	}
+}
+
+// unheardMax is how many bytes of an aborted response a program may still
+// send.
+const unheardMax = 1 << 20
+
+// unheard counts what comes for an aborted stream. A program that does not
+// stop (net/http/fcgi knows no abort once the input has ended) would go on for
+// ever: its connection takes nothing more, and closes with the last of the
+// others.
+func (s *stream) unheard(n int) {
+	before := s.dropped
+	s.dropped += n
+	if before <= unheardMax && s.dropped > unheardMax {
+		s.m.overdue(s)
 	}
 }
 
@@ -232,17 +259,17 @@ type muxBody struct {
 	over    atomic.Bool
 }
 
-// read is the stream's next bytes. A program that takes input meanwhile is not
-// late.
-func (b *muxBody) read(p []byte) (int, error) {
+// inTime has read wait for the stream's next bytes. A program that takes input
+// meanwhile is not late.
+func (b *muxBody) inTime(read func(time.Time) error) error {
 	timeout := b.s.m.c.timeout()
 	for wait := timeout; ; {
-		n, err := b.s.stdout.readBy(p, time.Now().Add(wait))
-		if n > 0 || !isTimeout(err) {
-			return n, err
+		err := read(time.Now().Add(wait))
+		if !isTimeout(err) {
+			return err
 		}
 		if wait = b.s.grace(timeout); wait == 0 {
-			return 0, err
+			return err
 		}
 	}
 }
@@ -251,15 +278,18 @@ func (b *muxBody) read(p []byte) (int, error) {
 func (b *muxBody) head() (*gateway.Head, error) {
 	r := headReader{most: or(b.s.m.c.MaxHead, gateway.DefaultMaxHead)}
 	for {
-		part := make([]byte, 4<<10)
-		n, err := b.read(part)
+		var part []byte
+		err := b.inTime(func(deadline time.Time) (err error) {
+			part, err = b.s.stdout.grab(deadline)
+			return err
+		})
 		if err == errEnd {
 			err = r.cut()
 		}
 		if err != nil {
 			return nil, err
 		}
-		head, rest, err := r.add(part[:n])
+		head, rest, err := r.add(part)
 		if head != nil || err != nil {
 			b.pending = rest
 			return head, err
@@ -307,7 +337,10 @@ func (b *muxBody) Read(p []byte) (int, error) {
 			n = copy(p, b.pending)
 			b.pending = b.pending[n:]
 		} else {
-			n, err = b.read(p)
+			err = b.inTime(func(deadline time.Time) (err error) {
+				n, err = b.s.stdout.readBy(p, deadline)
+				return err
+			})
 		}
 		switch {
 		case b.drop:

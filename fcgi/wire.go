@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"millrace/gateway"
 )
@@ -226,7 +227,20 @@ const (
 	readBufferMax = 64 << 10 // what it becomes when a read has filled it
 )
 
-func newReader(src io.Reader) reader { return reader{src: src, buf: make([]byte, readBuffer)} }
+var readBuffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
+
+func newReader(src io.Reader) reader {
+	return reader{src: src, buf: readBuffers.Get().(*[readBuffer]byte)[:]}
+}
+
+// free gives the buffer to whoever comes next; nothing is read any more, and
+// no content used.
+func (r *reader) free() {
+	if len(r.buf) == readBuffer {
+		readBuffers.Put((*[readBuffer]byte)(r.buf))
+	}
+	r.buf, r.r, r.w = nil, 0, 0
+}
 
 // buffered reports whether bytes are there that were not used.
 func (r *reader) buffered() bool { return r.w > r.r }

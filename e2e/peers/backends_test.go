@@ -205,7 +205,7 @@ WSGIServer(application, bindAddress=%s%s).run()
 			f := front{}
 			switch protocol {
 			case "fcgi":
-				f.maxHeaders, f.deaf = 50_000, true // flup loses a parameter that lies across two records
+				f.deaf = true
 				fastcgi(t, f, 0, nil, addresses)
 				return
 			case "ajp":

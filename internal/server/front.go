@@ -27,10 +27,11 @@ type front struct {
 	mounted  atomic.Pointer[mounted]
 	log      *slog.Logger
 
-	mu    sync.Mutex
-	conns int
-	total *atomic.Int64 // of all fronts
-	gone  chan struct{} // closed when draining and no connection is left
+	mu        sync.Mutex
+	conns     int
+	lingering bool
+	total     *atomic.Int64 // of all fronts
+	gone      chan struct{} // closed when lingering and no connection is left
 }
 
 // frontSpec is what a front is made for; when it changes, another one takes
@@ -137,7 +138,7 @@ func (f *front) count(step int) {
 }
 
 func (f *front) goneLocked() {
-	if f.conns == 0 && f.draining.Load() {
+	if f.conns == 0 && f.lingering {
 		select {
 		case <-f.gone:
 		default:
@@ -195,9 +196,12 @@ func (f *front) drain(ctx context.Context) error {
 	return err
 }
 
-// linger waits for the last connection's end, but not for idle ones.
+// linger waits for the last connection's end, but not for idle ones. Accepting
+// is over by now: a connection whose request is not read yet counts, which
+// http.Server.Shutdown would leave without an answer.
 func (f *front) linger(ctx context.Context) {
 	f.mu.Lock()
+	f.lingering = true
 	f.goneLocked()
 	f.mu.Unlock()
 	timer := time.NewTimer(linger)
