@@ -134,7 +134,8 @@ func (c *Conn) Draining() bool {
 
 // Shutdown accepts no more, lets what runs end, and returns when every
 // connection has. Idle connections stay for Linger. When ctx is done first, it
-// closes what is left and returns ctx's error.
+// closes what is left and returns ctx's error, without waiting for a handler
+// that takes no notice of that.
 func (s *Conns) Shutdown(ctx context.Context) error {
 	err := s.stopAccepting()
 	ended := make(chan struct{})
@@ -148,9 +149,7 @@ func (s *Conns) Shutdown(ctx context.Context) error {
 		case <-timer.C:
 			s.closeIdle()
 		case <-ctx.Done():
-			err = errors.Join(ctx.Err(), err, s.Close())
-			<-ended
-			return err
+			return errors.Join(ctx.Err(), err, s.Close())
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // protocols are those that an app listens with, in the order of their ports;
-// ajps is ajp with a secret.
+// ajp is for lighttpd, ajps, with a secret, for others.
 var protocols = []string{"fastcgi", "scgi", "uwsgi", "ajp", "http", "ajps"}
 
 // app is a running millrace with the mirror app, or another.
@@ -58,6 +58,7 @@ func startApp(t *testing.T, keys string, files ...string) *app {
 			name, secret := strings.CutSuffix(protocol, "s")
 			fmt.Fprintf(&b, "[[app.main.listen]]\nprotocol = %q\naddress = %q\n", name, address)
 			b.WriteString(when(secret, "secret = \"sesame\"\n"))
+			b.WriteString(when(protocol == "ajp", "lighttpd = true\n"))
 		}
 	}
 	write(t, filepath.Join(a.dir, "millrace.toml"), b.String())

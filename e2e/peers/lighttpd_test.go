@@ -63,7 +63,7 @@ func TestLighttpd(t *testing.T) {
 		f := front{name: way.protocol + "-" + way.transport, url: "http://" + address, maxHeaders: 30_000, anonymous: way.protocol+way.transport == "httpunix"}
 		if way.protocol == "ajp" {
 			f.maxHeaders = 4_000 // lighttpd's packets have 8 KiB
-			f.methods, f.decodes = ajpMethods, true
+			f.methods = ajpMethods
 		}
 		fronts = append(fronts, f)
 		addresses = append(addresses, address)

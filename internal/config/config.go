@@ -141,6 +141,10 @@ type AppListen struct {
 	Mount    string   // mount: this prefix of the path becomes SCRIPT_NAME; default: as the front server says
 	Secret   string   // secret: that an AJP front server must give; without one AJP listens on loopback alone
 	Allow    []string // allow: addresses that may connect, over TCP; empty: all. "192.0.2.1", "192.0.2.0/24"
+
+	PacketSize Size     // packet_size: of AJP; default 8KiB
+	Attributes []string // attributes: of AJP, that become parameters
+	Lighttpd   bool     // lighttpd: it is the AJP front server, and departs from the protocol; default false
 }
 
 // Upstream is a group of back ends that we did not start.
@@ -149,7 +153,11 @@ type Upstream struct {
 	Servers  []string          // servers: "10.0.0.1:9000", "unix:/run/x.sock"; required
 	Params   map[string]string // params: added to each request's parameters, over what the request brought; not for http
 	Secret   string            // secret: for an AJP back end
-	MaxConns int               // max_conns: connections to each server at most; default 0: as many as needed, or as a FastCGI back end allows
+
+	PacketSize Size     // packet_size: of AJP; default 8KiB
+	Attributes []string // attributes: parameters that go to an AJP back end as request attributes
+
+	MaxConns int // max_conns: connections to each server at most; default 0: as many as needed, or as a FastCGI back end allows
 
 	ConnectTimeout time.Duration // connect_timeout; default 10s
 	Timeout        time.Duration // timeout: without a byte from the back end; default 60s

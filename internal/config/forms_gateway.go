@@ -20,6 +20,7 @@ var (
 	formAppAddress = form{takes: `an address: "host:port", ":port", "unix:/path" or "fd:N"`, check: checkAppAddress}
 	formMode       = form{takes: `an octal mode, like "0660"`, check: checkMode}
 	formSecret     = form{takes: "a string", empty: true, check: checkSecret}
+	formAttributes = form{takes: "names of request attributes", check: checkAttribute}
 	formAllow      = form{takes: `addresses and networks: "192.0.2.1", "192.0.2.0/24", "2001:db8::/32"`, check: checkAllow}
 	formServers    = form{takes: `addresses: "host:port" or "unix:/path"`, some: true, check: checkServer}
 	formParams     = form{takes: `a table of strings: { NAME = "value" }`, empty: true, name: checkParam}
@@ -79,6 +80,16 @@ func checkSecret(_, text string) (string, *refusal) {
 		return "", &refusal{fmt.Sprintf("is longer than %d bytes", maxSecret), "take a shorter one"}
 	case hasControl(text):
 		return "", &refusal{"holds a control character", "take one of printable characters"}
+	}
+	return text, nil
+}
+
+func checkAttribute(_, text string) (string, *refusal) {
+	switch {
+	case text == "" || hasControl(text):
+		return "", refuse("is not the name of an attribute")
+	case strings.HasPrefix(text, "HTTP_") || strings.HasPrefix(text, "javax."):
+		return "", &refusal{"is an attribute that could pass for something else", "give it another name"}
 	}
 	return text, nil
 }

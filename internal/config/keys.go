@@ -137,6 +137,9 @@ var appListenSection = &section{
 		{name: "mount", field: "Mount", form: formPrefix, doc: "This prefix of the path becomes SCRIPT_NAME, the rest PATH_INFO; without it: as the front server says."},
 		{name: "secret", field: "Secret", form: formSecret, doc: "For `ajp`: what the front server must give; without it `ajp` listens on this machine alone."},
 		{name: "allow", field: "Allow", form: formAllow, doc: "Who may connect over TCP; without it: everyone who can."},
+		{name: "packet_size", field: "PacketSize", form: formSize, def: `"8KiB"`, doc: "For `ajp`: the size of its packets, `8KiB` to `64KiB`, as the front server has it (Apache: ProxyIOBufferSize)."},
+		{name: "attributes", field: "Attributes", form: formAttributes, doc: "For `ajp`: request attributes that become parameters (Apache: `SetEnv AJP_NAME`); a request with any other is refused."},
+		{name: "lighttpd", field: "Lighttpd", form: formBool, def: "false", doc: "For `ajp`: the front server is lighttpd, which sends paths decoded and takes headers in an order of its own."},
 	},
 }
 
@@ -149,6 +152,8 @@ var upstreamSection = &section{
 		{name: "servers", field: "Servers", form: formServers, doc: "Their addresses. Required."},
 		{name: "params", field: "Params", form: formParams, doc: "Added to the parameters of each request, over what it brought; not for `http`."},
 		{name: "secret", field: "Secret", form: formSecret, doc: "For `ajp`: what the back ends want to be given."},
+		{name: "packet_size", field: "PacketSize", form: formSize, def: `"8KiB"`, doc: "For `ajp`: the size of its packets, `8KiB` to `64KiB`, as the back ends have it (Tomcat: packetSize)."},
+		{name: "attributes", field: "Attributes", form: formAttributes, doc: "For `ajp`: parameters that are sent as request attributes (Tomcat: allowedRequestAttributesPattern)."},
 		{name: "max_conns", field: "MaxConns", form: formCountOrZero, def: "0", doc: "Connections to each server at most; a request that finds none free waits for as long as `connect_timeout`, then 503; 0: as many as needed."},
 		{name: "connect_timeout", field: "ConnectTimeout", form: formDuration, def: `"10s"`, doc: "Time for a connection to open; then the next server's turn."},
 		{name: "timeout", field: "Timeout", form: formDuration, def: `"60s"`, doc: "Time without a byte from the back end; then 504."},

@@ -17,7 +17,8 @@ func (k *checker) appListen(path, where string, l *AppListen) {
 	}
 	k.required(path, where, "protocol", l.Protocol, `write protocol = "fastcgi", "scgi", "uwsgi", "ajp" or "http"`)
 	k.required(path, where, "address", l.Address, `write address = "127.0.0.1:PORT", "unix:/PATH" or "fd:0"`)
-	k.secret(path, where, l.Protocol, l.Secret)
+	k.ajpAlone(path, where, l.Protocol, "secret", "packet_size", "attributes", "lighttpd")
+	k.packetSize(path, where, l.PacketSize)
 	isUnix := strings.HasPrefix(l.Address, "unix:")
 	if k.bad[join(path, "address")] || l.Address == "" {
 		return
@@ -55,7 +56,8 @@ func (k *checker) upstreams() {
 		if at := join(path, "servers"); len(u.Servers) == 0 && !k.bad[at] {
 			k.fail(at, "servers is missing in "+where, `write servers = ["127.0.0.1:PORT"]`)
 		}
-		k.secret(path, where, u.Protocol, u.Secret)
+		k.ajpAlone(path, where, u.Protocol, "secret", "packet_size", "attributes")
+		k.packetSize(path, where, u.PacketSize)
 		if at := join(path, "params"); u.Protocol == "http" && len(u.Params) > 0 && !k.bad[at] {
 			k.fail(at, fmt.Sprintf("params in %s: HTTP has no parameters", where), "leave them out, or take another protocol")
 		}
@@ -68,11 +70,21 @@ func (k *checker) required(path, where, name, value, hint string) {
 	}
 }
 
-// secret refuses a secret that nobody would ask for.
-func (k *checker) secret(path, where, protocol, secret string) {
-	at := join(path, "secret")
-	if secret == "" || protocol == "ajp" || protocol == "" || k.bad[at] || k.bad[join(path, "protocol")] {
+// ajpAlone refuses keys that no other protocol has.
+func (k *checker) ajpAlone(path, where, protocol string, names ...string) {
+	if protocol == "ajp" || protocol == "" || k.bad[join(path, "protocol")] {
 		return
 	}
-	k.fail(at, fmt.Sprintf("secret in %s: %s has none", where, protocol), "leave it out; it is for ajp")
+	for _, name := range names {
+		if at := join(path, name); k.given(at) && !k.bad[at] {
+			k.fail(at, fmt.Sprintf("%s in %s: %s has none", name, where, protocol), "leave it out; it is for ajp")
+		}
+	}
+}
+
+// packetSize holds to what an AJP packet's length can say.
+func (k *checker) packetSize(path, where string, size Size) {
+	if at := join(path, "packet_size"); k.given(at) && !k.bad[at] && (size < 8<<10 || size > 64<<10) {
+		k.fail(at, fmt.Sprintf("packet_size in %s: AJP's packets have 8KiB to 64KiB", where), `write "8KiB", or what the other side has`)
+	}
 }

@@ -40,7 +40,9 @@ func frontSpecs(c *config.Config) []frontSpec {
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		for i := range c.Apps[name].Listen {
 			l := &c.Apps[name].Listen[i]
-			all = append(all, frontSpec{key: appKey(name, l), address: l.Address, protocol: l.Protocol, app: name, secret: l.Secret})
+			all = append(all, frontSpec{key: appKey(name, l), address: l.Address, protocol: l.Protocol, app: name, ajp: ajpOptions{
+				secret: l.Secret, packetSize: int(l.PacketSize), attributes: strings.Join(l.Attributes, "\n"), lighttpd: l.Lighttpd,
+			}})
 		}
 	}
 	return all

@@ -213,12 +213,19 @@ func TestLocalRedirects(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 
-	loop := behindRaw(t, func(r *http.Request) string { return "Location: /again\n\n" })
+	var asked atomic.Int64
+	loop := behindRaw(t, func(r *http.Request) string {
+		asked.Add(1)
+		return "Location: /again\n\n"
+	})
 	if err := s.reloadTo(parse(t, dir, fmt.Sprintf(before, "scgi", loop))); err != nil {
 		t.Fatal(err)
 	}
 	if code, _ := get(t, url+"/x"); code != 502 {
 		t.Errorf("without end: %d", code)
+	}
+	if n := asked.Load(); n != 11 {
+		t.Errorf("the back end was asked %d times, want once and 10 times again", n)
 	}
 	eventually(t, "that is logged", func() bool { return strings.Count(s.log.String(), "after 10 others") == 1 })
 	s.Stop()

@@ -41,7 +41,7 @@ type frontSpec struct {
 	address  string
 	protocol string
 	app      string // "": sites
-	secret   string
+	ajp      ajpOptions
 }
 
 // mounted is the handler of one front in one tree.
@@ -58,7 +58,7 @@ const linger = 500 * time.Millisecond
 func newFront(spec frontSpec, c *config.Server, total *atomic.Int64, log *slog.Logger) *front {
 	f := &front{frontSpec: spec, served: make(chan struct{}), total: total, gone: make(chan struct{}), log: log}
 	f.server = newServer(spec.protocol, serverOptions{
-		handler: f, log: f.says(), allow: f.allows, secret: spec.secret, server: c,
+		handler: f, log: f.says(), allow: f.allows, ajp: spec.ajp, server: c,
 	})
 	return f
 }
@@ -89,7 +89,7 @@ func (f *front) open(o listen.Options) error {
 // mayServe refuses AJP without a secret at an address that package config
 // could not see: of an inherited socket, or of a name that leads elsewhere.
 func (f *front) mayServe(a net.Addr) error {
-	if f.protocol != "ajp" || f.secret != "" || ownMachine(a) {
+	if f.protocol != "ajp" || f.ajp.secret != "" || ownMachine(a) {
 		return nil
 	}
 	return &Error{

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 
 	"millrace/ajp"
 	"millrace/fcgi"
@@ -29,8 +30,16 @@ type serverOptions struct {
 	handler http.Handler
 	log     *slog.Logger
 	allow   func(net.Addr) bool
-	secret  string // of ajp
+	ajp     ajpOptions
 	server  *config.Server
+}
+
+// ajpOptions are AJP's own.
+type ajpOptions struct {
+	secret     string
+	packetSize int
+	attributes string // with line feeds between, so that two can be compared
+	lighttpd   bool
 }
 
 // maxParams is what the parameters of a request from a front server may take,
@@ -62,7 +71,10 @@ func newServer(protocol string, o serverOptions) protocolServer {
 	case "uwsgi": // whose requests have a limit of their own, as ajp's have
 		return &uwsgi.Server{Handler: o.handler, Log: o.log, HeadTimeout: head, Allow: o.allow}
 	case "ajp":
-		return &ajp.Server{Handler: o.handler, Log: o.log, HeadTimeout: head, Allow: o.allow, Secret: o.secret}
+		return &ajp.Server{
+			Handler: o.handler, Log: o.log, HeadTimeout: head, Allow: o.allow, Secret: o.ajp.secret,
+			PacketSize: o.ajp.packetSize, AllowAttributes: names(o.ajp.attributes), Lighttpd: o.ajp.lighttpd,
+		}
 	}
 	return nil
 }
@@ -79,9 +91,17 @@ func newRoundTripper(address string, u *config.Upstream) gateway.RoundTripper {
 	case "uwsgi":
 		return &uwsgi.Client{Address: address, ConnectTimeout: connect, Timeout: timeout}
 	case "ajp":
-		return &ajp.Client{Address: address, ConnectTimeout: connect, Timeout: timeout, Secret: u.Secret}
+		return &ajp.Client{Address: address, ConnectTimeout: connect, Timeout: timeout, Secret: u.Secret, PacketSize: int(u.PacketSize), Attributes: u.Attributes}
 	}
 	return nil
+}
+
+// names are the attributes of ajpOptions.
+func names(attributes string) []string {
+	if attributes == "" {
+		return nil
+	}
+	return strings.Split(attributes, "\n")
 }
 
 // scheme is a protocol's in a URL, as `millrace request` takes it.
