@@ -168,6 +168,7 @@ type exchange struct {
 	body     *requestBody // nil: none
 	timed    bool         // the handler has set a deadline
 	replaced bool         // the head did not fit: the response is a 500 and is whole
+	over     bool         // the response has ended; guarded by writing
 }
 
 func (s *Server) serve(conn *gateway.Conn) {

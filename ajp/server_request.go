@@ -173,6 +173,10 @@ var (
 // sendSize is how much of a response is collected before it is sent.
 const sendSize = 24 << 10
 
+// errReturned is for a handler that writes after its return: by then the
+// connection is another request's.
+var errReturned = errors.New("ajp: the handler has returned")
+
 var errHeadTooLarge = errors.New("ajp: the response's head does not fit a packet")
 
 // WriteHead holds the head back for the first bytes of the body. One that does
@@ -181,6 +185,9 @@ func (s *stream) WriteHead(status int, header http.Header) error {
 	c := s.conn
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	if s.x.over {
+		return errReturned
+	}
 	c.hold()
 	start := len(c.out)
 	var fits bool
@@ -200,6 +207,9 @@ func (s *stream) Write(b []byte) (int, error) {
 	c := s.conn
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	if s.x.over {
+		return 0, errReturned
+	}
 	total := len(b)
 	s.flushed = s.flushed && total == 0
 	for len(b) > 0 {
@@ -239,6 +249,9 @@ func (s *stream) Flush() error {
 	c := s.conn
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	if s.x.over {
+		return errReturned
+	}
 	c.closeChunk()
 	if !s.flushed {
 		c.out = appendBodyChunk(c.out, "")
@@ -292,8 +305,8 @@ func (c *serverConn) sendLocked() error {
 func (c *serverConn) handle() {
 	defer close(c.stopped)
 	handler := c.server.handler()
-	var w gateway.ResponseWriter
 	for x := range c.requests {
+		var w gateway.ResponseWriter // not used again: a handler may keep it, against the rules, beyond its return
 		w.Reset(&stream{conn: c, x: x}, x.request.Method)
 		complete := w.Run(handler, x.request, c.server.log()) // which names the client as the peer
 		c.finish(x, complete || x.replaced)
@@ -313,6 +326,7 @@ func (c *serverConn) finish(x *exchange, complete bool) {
 	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	x.over = true
 	if complete {
 		c.closeChunk()
 		c.out = appendEnd(c.out, reuse)

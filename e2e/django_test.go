@@ -371,6 +371,14 @@ func TestDjangoSettingsThatFailAreShownAndMended(t *testing.T) {
 		text, err := io.ReadAll(resp.Body)
 		return err == nil && resp.StatusCode == http.StatusOK && bytes.Contains(text, []byte("The install worked"))
 	})
-	// The reload asked Django again: its static files are served too.
-	get(t, c, s.url+"/static/admin/css/base.css", http.StatusOK)
+	// The reload asked Django again: its static files are served too, a moment
+	// after the app is.
+	s.waitFor("the static files", func() bool {
+		resp, err := c.Get(s.url + "/static/admin/css/base.css")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
 }

@@ -99,6 +99,9 @@ func (c *Client) timeout() time.Duration { return or(c.Timeout, gateway.DefaultT
 // replayable or nothing of it has been seen. One that may not be repeated is
 // given a kept connection only after a look whether it is still open.
 func (c *Client) RoundTrip(ctx context.Context, req *gateway.Request) (*gateway.Response, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	for after := anyAge; ; {
 		resp, err := c.try(ctx, req, after)
 		var dead *deadError

@@ -91,6 +91,34 @@ func TestMaxConns(t *testing.T) {
 	}
 }
 
+// TestNobodyOvertakes: what has become free is for those who were woken for it,
+// also before they run.
+func TestNobodyOvertakes(t *testing.T) {
+	p := runProgram(t, helloProgram)
+	c := p.client(&Client{Reuse: ReuseAlways, MaxConns: 1})
+	gets(t, c, get(), "")
+	woken := func(n int) {
+		c.pool.mu.Lock()
+		c.pool.queued += n
+		c.pool.mu.Unlock()
+	}
+	woken(1)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := c.RoundTrip(ctx, get()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v: the idle connection was another's", err)
+	}
+	c.MaxConns = 2
+	woken(1) // for the second
+	ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := c.RoundTrip(ctx, get()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v: the second connection was another's", err)
+	}
+	woken(-2)
+	gets(t, c, get(), "")
+}
+
 // TestTurns has two requests that take turns on one connection for ever: a
 // third one that waits must not be overtaken.
 func TestTurns(t *testing.T) {
@@ -253,9 +281,26 @@ func TestOccupied(t *testing.T) {
 				})
 			}
 			group.Wait()
-			if took := time.Since(begin); took > occupied {
+			if took := time.Since(begin); took > 4*occupied {
 				t.Errorf("24 requests took %v: they waited for kept connections", took)
 			}
+			// One that is never at rest must not have the process for itself.
+			stop := make(chan struct{})
+			group.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						gets(t, c, get(), "")
+					}
+				}
+			})
+			for range 3 {
+				gets(t, c, get(), "")
+			}
+			close(stop)
+			group.Wait()
 			if reuse == ReuseAlways {
 				return
 			}
@@ -264,6 +309,26 @@ func TestOccupied(t *testing.T) {
 			gets(t, c, get(), "")
 			gets(t, other, get(), "")
 		})
+	}
+}
+
+// TestPutYields: while a new connection has been silent for long, one that has
+// done its work is closed, so that its process can take the other.
+func TestPutYields(t *testing.T) {
+	p := runProgram(t, helloProgram)
+	c := p.client(&Client{Reuse: ReuseAlways})
+	idle := func() int {
+		c.pool.mu.Lock()
+		defer c.pool.mu.Unlock()
+		return len(c.pool.idle)
+	}
+	c.pool.silent = append(c.pool.silent, &single{opened: time.Now().Add(-patience)})
+	if gets(t, c, get(), ""); idle() != 0 {
+		t.Error("a connection is kept, and another one waits for its process")
+	}
+	c.pool.silent[0].opened = time.Now().Add(time.Minute)
+	if gets(t, c, get(), ""); idle() != 1 {
+		t.Error("a connection is not kept")
 	}
 }
 

@@ -53,17 +53,23 @@ func TestHeadTooLarge(t *testing.T) {
 					if r.stdin == "more" {
 						n++
 					}
+					if r.stdin == "endless" {
+						n = 100_000
+					}
 					f := (&front{}).record(Stdout, r.id, "X: ") // 1000 and 1001 bytes
 					for range n - 1 {
 						f.record(Stdout, r.id, "x")
 					}
-					f.b = append(f.b, says(r.id, "\n\n").b...)
+					if r.stdin != "endless" {
+						f.b = append(f.b, says(r.id, "\n\n").b...)
+					}
 					p.write(f)
 				}
 			})
-			c := p.client(&Client{MaxHead: 1000, Reuse: reuse})
+			c := p.client(&Client{MaxHead: 1000, Reuse: reuse, Timeout: 5 * time.Second})
 			gets(t, c, post(""), "")
 			fails(t, c, post("more"), gateway.ErrBadResponse, "a head of more than 1000 bytes")
+			fails(t, c, post("endless"), gateway.ErrBadResponse, "a head of more than 1000 bytes")
 		})
 	}
 }
@@ -112,6 +118,15 @@ func TestReuse(t *testing.T) {
 			t.Errorf("%d connections for 10 requests", n)
 		}
 	})
+	// A request that may not be repeated is given a connection only once it has
+	// been idle for a moment.
+	rest := func(c *Client) {
+		eventually(t, "an idle connection", func() bool {
+			c.pool.mu.Lock()
+			defer c.pool.mu.Unlock()
+			return len(c.pool.idle) == 1 && time.Since(c.pool.idle[0].since) > 2*settled
+		})
+	}
 	t.Run("closed between requests", func(t *testing.T) { // a look tells: even a POST survives
 		closed := make(chan struct{}, 10)
 		p := runProgram(t, func(p *line) {
@@ -126,6 +141,7 @@ func TestReuse(t *testing.T) {
 			body := fmt.Sprint(i)
 			gets(t, c, onceOnly(post(body)), body)
 			receive(t, "the connection's end", closed)
+			rest(c)
 		}
 		if n := p.begun.Load(); n != 5 {
 			t.Errorf("%d requests were begun, want 5", n)
@@ -139,15 +155,6 @@ func TestReuse(t *testing.T) {
 		}
 		p.write(says(r.id, "Status: 200\n\n"+r.stdin))
 		p.request()
-	}
-	// A request that may not be repeated is given a connection only once it has
-	// been idle for a moment.
-	rest := func(c *Client) {
-		eventually(t, "an idle connection", func() bool {
-			c.pool.mu.Lock()
-			defer c.pool.mu.Unlock()
-			return len(c.pool.idle) == 1 && time.Since(c.pool.idle[0].since) > 2*settled
-		})
 	}
 	t.Run("at the moment of use", func(t *testing.T) {
 		p := runProgram(t, dies)
@@ -339,10 +346,37 @@ func TestCancel(t *testing.T) {
 			if _, err := resp.Body.Read(make([]byte, 1)); err == nil || err == io.EOF {
 				t.Errorf("a closed body reads: %v", err)
 			}
-			ctx, cancel = context.WithCancel(t.Context())
-			cancel()
+			before := p.begun.Load()
 			if _, err := c.RoundTrip(ctx, get()); !errors.Is(err, context.Canceled) {
 				t.Error(err)
+			}
+			// Of a request whose body does not come, the program learns nothing.
+			ctx, cancel = context.WithCancel(t.Context())
+			body, left := io.Pipe()
+			req := post("never")
+			req.Body = body
+			failed := make(chan error)
+			go func() {
+				_, err := c.RoundTrip(ctx, req)
+				failed <- err
+			}()
+			eventually(t, "a connection", func() bool {
+				c.pool.mu.Lock()
+				defer c.pool.mu.Unlock()
+				return len(c.pool.singles) > 0 || len(c.pool.muxes) > 0 && c.pool.muxes[0].taken > 0
+			})
+			cancel()
+			if err := receive(t, "the end", failed); !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			left.Close()
+			eventually(t, "a free place", func() bool {
+				c.pool.mu.Lock()
+				defer c.pool.mu.Unlock()
+				return len(c.pool.singles) == 0 && (len(c.pool.muxes) == 0 || c.pool.muxes[0].taken == 0)
+			})
+			if n := p.begun.Load(); n != before {
+				t.Errorf("%d requests were begun, want %d", n, before)
 			}
 		})
 	}

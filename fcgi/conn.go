@@ -33,7 +33,7 @@ type conn struct {
 
 	// The reader's own.
 	crowded bool       // several requests ran at a time: none may keep the connection waiting
-	heads   []*request // whose parameters have not ended, the oldest first
+	heads   []*request // that are not begun, the oldest first; see headDone
 	held    int        // bytes of their parameters
 	partial time.Time  // since when the record at hand lacks a part
 	room    [8]byte
@@ -216,7 +216,7 @@ func (c *conn) params(req *request, h Header) error {
 		return fmt.Errorf("%w: PARAMS of request %d after their end", ErrProtocol, h.ID)
 	case h.Length == 0:
 		c.end(&req.paramsEnded)
-		c.headDone(req)
+		c.held -= len(req.params)
 		return req.headComplete()
 	case len(req.params)+h.Length > c.maxParams():
 		c.log("a FastCGI request is refused: its parameters are too long", "max", c.maxParams())
@@ -236,8 +236,6 @@ func (c *conn) params(req *request, h Header) error {
 // input takes a record of STDIN or DATA.
 func (c *conn) input(req *request, in *input, h Header) error {
 	switch {
-	case req.role == gateway.Authorizer && h.Length == 0:
-		return nil // it has no input; some send the end of it all the same
 	case in.ended:
 		return fmt.Errorf("%w: %v of request %d after its end", ErrProtocol, h.Type, h.ID)
 	case !req.paramsEnded:
@@ -273,7 +271,8 @@ func (c *conn) end(flag *bool) {
 	c.mu.Unlock()
 }
 
-// headDone takes a request off those that lack parameters.
+// headDone takes a request off those that are not begun: parameters are
+// lacking, or the first word on whether there is input.
 func (c *conn) headDone(req *request) {
 	if i := slices.Index(c.heads, req); i >= 0 {
 		c.heads = slices.Delete(c.heads, i, i+1)
@@ -287,7 +286,6 @@ func (c *conn) abort(req *request) error {
 	if req.begun {
 		return nil // the handler ends it
 	}
-	c.headDone(req)
 	return req.finishNow(appendEnd(nil, req.id, endBody{}))
 }
 

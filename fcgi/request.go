@@ -4,11 +4,8 @@ package fcgi
 
 import (
 	"context"
-	"io"
 	"net/http"
-	"net/textproto"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -37,7 +34,6 @@ type request struct {
 
 	paramsEnded bool // guarded by conn.mu for all but the connection's reader, who writes it
 
-	out     *responder
 	verdict Status
 	http    *http.Request
 
@@ -45,17 +41,6 @@ type request struct {
 	said  bool       // something went there
 	mute  bool       // the response has ended
 }
-
-// responder is what a response needs, and the next one can use again.
-type responder struct {
-	w   gateway.ResponseWriter
-	buf []byte // one STDOUT record: its header's room, then content
-}
-
-// recordSize is how much of a response is collected for one record.
-const recordSize = 32 << 10
-
-var responders = sync.Pool{New: func() any { return &responder{buf: make([]byte, HeaderLen, 4<<10)} }}
 
 var paramBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 2<<10); return &b }}
 
@@ -120,6 +105,7 @@ func (r *request) headComplete() error {
 		return err
 	}
 	if r.role == gateway.Authorizer {
+		r.stdin.length = 0 // some send the end of it all the same
 		return r.begin(false)
 	}
 	for _, in := range [...]struct {
@@ -145,6 +131,7 @@ func (r *request) begin(some bool) error {
 		return nil
 	}
 	r.begun = true
+	r.c.headDone(r)
 	in := gateway.Incoming{
 		Protocol: "fastcgi", Role: r.role, Params: r.list, Conn: r.c.gc, Script: r.c.srv.Script,
 		Body: &r.stdin, Streamed: some, Stderr: stderr{r},
@@ -174,13 +161,15 @@ func (r *request) bad(why error) error {
 
 // serve calls the handler and ends the response.
 func (r *request) serve() {
-	r.out = responders.Get().(*responder)
-	r.out.w.Reset(r, r.http.Method)
-	complete := r.out.w.Run(r.c.srv.handler(), r.http, r.c.srv.logger())
+	out := &response{r: r, buf: (*records.Get().(*[]byte))[:HeaderLen]}
+	var w gateway.ResponseWriter // not used again: a handler may keep it, against the rules, beyond its return
+	w.Reset(out, r.http.Method)
+	complete := w.Run(r.c.srv.handler(), r.http, r.c.srv.logger())
 	r.c.out.use(-1)
 	aborted := r.ctx.Err() != nil
+	b := out.close()
 	if aborted {
-		r.out.buf = r.out.buf[:HeaderLen] // nobody wants it
+		b = b[:HeaderLen] // nobody wants it
 	}
 	r.stdin.close()
 	if r.data != nil {
@@ -192,26 +181,20 @@ func (r *request) serve() {
 	if alone := r.c.settle(r); alone && !complete && !aborted {
 		r.c.cut()
 	} else {
-		_ = r.end(complete) // an error is the connection's, and shows there
+		b = r.end(b, complete)
+		_ = r.c.out.send(b) // an error is the connection's, and shows there
 	}
 	r.cancel()
 	r.http = nil
-	if cap(r.out.buf) <= 2*recordSize {
-		r.out.buf = r.out.buf[:HeaderLen] // or the next response would begin with what is left
-		responders.Put(r.out)
+	if cap(b) <= 2*recordSize {
+		records.Put(&b)
 	}
-	r.out = nil
 	r.c.done(r)
 }
 
-// end closes the streams and the request, in one write with what is held.
-func (r *request) end(complete bool) error {
-	if len(r.out.buf) > HeaderLen+MaxContent {
-		if err := r.Flush(); err != nil {
-			return err
-		}
-	}
-	b := r.out.buf
+// end closes the streams and the request. b, of which no more than a record is
+// left, comes back with that and the ends, to leave in one write.
+func (r *request) end(b []byte, complete bool) []byte {
 	if len(b) > HeaderLen {
 		AppendHeader(b[:0], Header{Type: Stdout, ID: r.id, Length: len(b) - HeaderLen})
 	} else {
@@ -227,105 +210,7 @@ func (r *request) end(complete bool) error {
 	if !complete {
 		e.app = 1
 	}
-	b = appendEnd(b, r.id, e)
-	r.out.buf = b
-	return r.c.out.send(b)
-}
-
-// WriteHead is a gateway.Stream's.
-func (r *request) WriteHead(status int, header http.Header) error {
-	if r.role == gateway.Authorizer {
-		restoreVariables(header)
-	}
-	r.out.buf = gateway.AppendHead(r.out.buf[:HeaderLen], gateway.FormCGI, status, header)
-	return nil
-}
-
-// restoreVariables undoes what http.Header.Set does to the name of a variable:
-// Variable-Remote_user is meant as Variable-REMOTE_USER.
-func restoreVariables(header http.Header) {
-	const prefix = "Variable-"
-	for name, values := range header {
-		tail, ok := strings.CutPrefix(name, prefix)
-		if upper := strings.ToUpper(tail); ok && upper != tail && textproto.CanonicalMIMEHeaderKey(name) == name {
-			delete(header, name)
-			header[prefix+upper] = values
-		}
-	}
-}
-
-// Write collects what fits a record, and sends it when that is full.
-func (r *request) Write(p []byte) (int, error) {
-	sent := 0
-	for {
-		n := min(len(p), max(HeaderLen+recordSize-len(r.out.buf), 0))
-		r.out.buf = append(r.out.buf, p[:n]...)
-		sent += n
-		if p = p[n:]; len(p) == 0 {
-			return sent, nil
-		}
-		if err := r.Flush(); err != nil {
-			return sent, err
-		}
-	}
-}
-
-// ReadFrom reads straight into the record that leaves.
-func (r *request) ReadFrom(src io.Reader) (int64, error) {
-	total := int64(0)
-	for {
-		if len(r.out.buf) >= HeaderLen+recordSize {
-			if err := r.Flush(); err != nil {
-				return total, err
-			}
-		}
-		if cap(r.out.buf) < HeaderLen+recordSize {
-			r.out.buf = append(make([]byte, 0, HeaderLen+recordSize+64), r.out.buf...)
-		}
-		n, err := src.Read(r.out.buf[len(r.out.buf) : HeaderLen+recordSize])
-		r.out.buf = r.out.buf[:len(r.out.buf)+n]
-		total += int64(n)
-		switch {
-		case err == io.EOF:
-			return total, nil
-		case err != nil:
-			return total, err
-		}
-	}
-}
-
-// Flush sends the record, and a head too large for one as several.
-func (r *request) Flush() error {
-	b := r.out.buf
-	defer func() { r.out.buf = r.out.buf[:HeaderLen] }()
-	if r.ctx.Err() != nil {
-		return gateway.ErrAborted
-	}
-	for len(b)-HeaderLen > MaxContent {
-		AppendHeader(b[:0], Header{Type: Stdout, ID: r.id, Length: MaxContent})
-		if err := r.c.out.send(b[:HeaderLen+MaxContent]); err != nil {
-			return err
-		}
-		b = b[MaxContent:] // its first bytes were sent: room for the next header
-	}
-	if len(b) == HeaderLen {
-		return nil
-	}
-	AppendHeader(b[:0], Header{Type: Stdout, ID: r.id, Length: len(b) - HeaderLen})
-	return r.c.out.send(b)
-}
-
-// SetReadDeadline is that of the request's body.
-func (r *request) SetReadDeadline(t time.Time) error { return r.stdin.SetReadDeadline(t) }
-
-// Overload refuses the request with FCGI_OVERLOADED, which only a peer that
-// has asked for our values can be trusted to understand.
-func (r *request) Overload() bool {
-	if !r.c.asked.Load() {
-		return false
-	}
-	r.verdict = Overloaded
-	return true
+	return appendEnd(b, r.id, e)
 }
 
 // refuse ends a request without a handler.
@@ -350,6 +235,7 @@ func (r *request) answer(status int) error {
 }
 
 func (r *request) finishNow(b []byte) error {
+	r.c.headDone(r)
 	r.c.settle(r)
 	err := r.c.out.send(b)
 	if r.cancel != nil {

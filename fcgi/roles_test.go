@@ -12,9 +12,13 @@ import (
 )
 
 func TestAuthorizer(t *testing.T) {
-	dial, _ := serve(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	proceed := make(chan struct{})
+	dial, log := serve(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		front := gateway.FrontOf(r.Context())
 		b, err := io.ReadAll(r.Body)
+		if r.URL.RawQuery == "wait" {
+			<-proceed
+		}
 		if front.Role != gateway.Authorizer || r.ContentLength != 0 || len(b) != 0 || err != nil {
 			w.WriteHeader(500)
 			return
@@ -57,6 +61,10 @@ func TestAuthorizer(t *testing.T) {
 	for id := uint16(1); id < 20; id++ {
 		f.record(Stdin, id, "")
 	}
+	ask(1, true, "QUERY_STRING", "wait").record(Stdin, 1, "a body").record(Stdin, 1, "").send()
+	log.once(t, "longer than announced")
+	close(proceed)
+	variables(f.answer())
 	variables(ask(1, false).send().answer())
 	f.record(Stdin, 1, "").send() // the connection is half closed, not reset
 	f.closed()

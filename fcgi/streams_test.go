@@ -66,6 +66,28 @@ func TestSlowStream(t *testing.T) {
 	}
 }
 
+// TestSlowStreams has many of them, on a connection of which it shows that it
+// is shared: none makes the others wait for as long as a single one might.
+func TestSlowStreams(t *testing.T) {
+	f := serveFunc(t, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	const n = 40
+	part := strings.Repeat("p", 1<<16-1)
+	begin := time.Now()
+	f.get(n + 1)
+	for id := uint16(1); id <= n; id++ {
+		f.post(id, 6*len(part))
+	}
+	for id := uint16(1); id <= n; id++ {
+		for range 6 {
+			f.record(Stdin, id, part).send()
+		}
+	}
+	f.record(AbortRequest, n+1, "").send().answer()
+	if took := time.Since(begin); took > n*pipePatience/2 {
+		t.Errorf("%v for %d streams that nobody reads", took, n)
+	}
+}
+
 func TestAbort(t *testing.T) {
 	began := make(chan struct{}, 1)
 	reason := make(chan error, 1)
@@ -250,6 +272,7 @@ func TestTimeouts(t *testing.T) {
 	f.closed() // though the other one is whole
 	close(proceed)
 	log.once(t, "did not arrive within 100ms")
+	dial().begin(1, gateway.Responder, true).params(1, "REQUEST_METHOD", "GET").send().closed() // is there input or not?
 	half := dial()
 	half.b = []byte{1, 1, 0}
 	half.send().closed()

@@ -498,7 +498,8 @@ func TestFromHTTPFront(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{"REQUEST_METHOD": "POST", "REQUEST_URI": "/app/a?q", "QUERY_STRING": "q", "SCRIPT_NAME": "/app", "PATH_INFO": "/a",
-		"CONTENT_LENGTH": "5", "CONTENT_TYPE": "a/b", "REMOTE_USER": "last", "OWN": "1", "HTTP_X_A": "1", "HTTP_X_ADDED": "by a handler"}
+		"CONTENT_LENGTH": "5", "CONTENT_TYPE": "a/b", "REMOTE_USER": "last", "OWN": "1", "HTTP_X_A": "1", "HTTP_X_ADDED": "by a handler",
+		"GATEWAY_INTERFACE": "CGI/1.1", "SERVER_SOFTWARE": "millrace"}
 	if got := values(req.Params); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -248,6 +248,11 @@ func FromHTTP(r *http.Request, target Target) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, own := range [...]Param{{"GATEWAY_INTERFACE", "CGI/1.1"}, {"SERVER_SOFTWARE", "millrace"}} { // RFC 3875, sections 4.1.4 and 4.1.17
+		if _, ok := Lookup(params, own.Name); !ok {
+			params = append(params, own)
+		}
+	}
 	req := &Request{Params: params, ContentLength: max(target.ContentLength, 0)}
 	if target.ContentLength > 0 {
 		req.Body = r.Body

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -261,6 +262,74 @@ func TestBenchDuration(t *testing.T) {
 	}
 }
 
+// TestBenchFirst has servers whose response to the request before the load
+// has no end, or one that is far away.
+func TestBenchFirst(t *testing.T) {
+	endless := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		piece := make([]byte, 64<<10)
+		for r.Context().Err() == nil {
+			if _, err := w.Write(piece); err != nil {
+				return
+			}
+		}
+	})
+	var served atomic.Int64
+	large := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		size := int64(maxFirst + 1<<20)
+		if served.Add(1) > 1 {
+			size = 5
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(size))
+		_, _ = io.CopyN(w, zeros{}, size)
+	})
+	stream := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for r.Context().Err() == nil {
+			<-tick.C
+			_, _ = io.WriteString(w, "data: x\n\n")
+			_ = http.NewResponseController(w).Flush()
+		}
+	})
+	silent := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	tests := []struct {
+		name          string
+		h             http.Handler
+		args          []string
+		status        int
+		requests      int64
+		problem, hint string
+	}{
+		{"endless, by number", endless, []string{"-n", "3"}, exitFailed, 0, "has no length and 64 MiB or more", "add -t TIME"},
+		{"endless", endless, []string{"-n", "1", "-c", "1", "-t", "1s", "--timeout", "100ms"}, exitFailed, 0, "no request got a whole response|not whole after 1s", ""},
+		{"large", large, []string{"-n", "3", "-c", "1"}, 0, 3, "", ""},
+		{"stream", stream, []string{"-n", "3", "-t", "100ms"}, exitFailed, 0, "not whole after 100ms; [0-9]+ bytes", "-t gives it longer"},
+		{"silent", silent, []string{"-t", "100ms"}, exitFailed, 0, "not whole after 100ms; 0 bytes", "-t gives it longer"},
+	}
+	for _, scheme := range append([]string{"http"}, gatewaySchemes...) {
+		for _, test := range tests {
+			t.Run(scheme+"/"+test.name, func(t *testing.T) {
+				served.Store(0)
+				args := append([]string{startBackend(t, scheme, "unix", test.h)}, test.args...)
+				if scheme == "ajp" {
+					args = append(args, "--secret", backendSecret)
+				}
+				start := time.Now()
+				r, status, stderr := bench(t, args...)
+				problem, hint, _ := strings.Cut(stderr, "\n  hint: ")
+				if status != test.status || r.Requests != test.requests || !regexp.MustCompile(test.problem).MatchString(problem) || !strings.Contains(hint, test.hint) {
+					t.Errorf("status %d after %v, %s\n%+v", status, time.Since(start), stderr, r)
+				}
+			})
+		}
+	}
+}
+
+// zeros has no end.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
 func TestBenchProgress(t *testing.T) {
 	l := &load{}
 	ticks := make(chan time.Time)
@@ -296,6 +365,8 @@ func TestBenchUsage(t *testing.T) {
 		{[]string{"fcgi://127.0.0.1/", "-c", "0"}, "-c 0", "1 to 65535"},
 		{[]string{"fcgi://127.0.0.1/", "-c", "70000"}, "-c 70000", "1 to 65535"},
 		{[]string{"fcgi://127.0.0.1/", "-n", "-1"}, "-n -1", "1 or more"},
+		{[]string{"fcgi://127.0.0.1/", "-n", "0"}, "-n 0", "1 or more"},
+		{[]string{"fcgi://127.0.0.1/", "--rate", "0"}, "--rate 0", "more than 0"},
 		{[]string{"fcgi://127.0.0.1/", "-t", "0s"}, "-t 0s", "30s"},
 		{[]string{"fcgi://127.0.0.1/", "-t", "10"}, "duration", "--help"},
 		{[]string{"fcgi://127.0.0.1/", "--rate", "-5"}, "--rate -5", "more than 0"},

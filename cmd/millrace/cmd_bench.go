@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -43,6 +44,7 @@ when there was none, 2 for a mistake in the command line.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.stdin, f.stdout, f.stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 			f.durationSet = cmd.Flags().Changed("duration")
+			f.requestsSet, f.rateSet = cmd.Flags().Changed("requests"), cmd.Flags().Changed("rate")
 			return f.run(cmd.Context(), args[0])
 		},
 	}
@@ -63,6 +65,7 @@ const (
 	defaultBench   = 10 * time.Second
 	maxConnections = 65535
 	maxBenchBody   = 64 << 20 // a body is held in memory
+	maxFirst       = 64 << 20 // what is read of the body of the first response
 )
 
 // benchFlags is the command line of bench.
@@ -72,9 +75,11 @@ type benchFlags struct {
 	requests    int64
 	duration    time.Duration
 	durationSet bool
+	requestsSet bool
 	fresh       bool
 	mpx         int
 	rate        float64
+	rateSet     bool
 	json        bool
 
 	stdin          io.Reader
@@ -86,11 +91,11 @@ func (f *benchFlags) check(e *endpoint) error {
 	switch {
 	case f.connections < 1 || f.connections > maxConnections:
 		return &usageError{fmt.Sprintf("-c %d is no number of connections", f.connections), fmt.Sprintf("want 1 to %d", maxConnections)}
-	case f.requests < 0:
+	case f.requests < 0, f.requests == 0 && f.requestsSet:
 		return &usageError{fmt.Sprintf("-n %d is no number of requests", f.requests), "want 1 or more"}
 	case f.duration <= 0:
 		return &usageError{fmt.Sprintf("-t %v is no time to measure", f.duration), "as -t 30s"}
-	case !(f.rate >= 0 && f.rate <= 1e7): // nor NaN
+	case !(f.rate >= 0 && f.rate <= 1e7), f.rate == 0 && f.rateSet: // nor NaN
 		return &usageError{fmt.Sprintf("--rate %v is no number of requests a second", f.rate), "want more than 0, at most 10000000"}
 	case f.mpx < 1 || f.mpx > 65535:
 		return &usageError{fmt.Sprintf("--mpx %d is no number of requests", f.mpx), "want 1 to 65535"}
@@ -164,24 +169,51 @@ func (f *benchFlags) measure(ctx context.Context, l *load) time.Duration {
 }
 
 // first sends one request before the load: what cannot be asked once cannot
-// be measured.
+// be measured. It takes no longer than the load is to take, and reads no more
+// than maxFirst of a response, which may have no end.
 func (l *load) first(ctx context.Context) error {
+	within := l.duration
+	if within == 0 { // by number alone
+		within = max(defaultBench, l.o.timeout)
+	}
+	bounded, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	read, err := l.firstResponse(bounded)
+	if err != nil && ctx.Err() == nil && errors.Is(bounded.Err(), context.DeadlineExceeded) {
+		return &failure{
+			fmt.Sprintf("%s: one request goes before the load, and its response is not whole after %v; %d bytes of its body came", l.e.given, within, read),
+			"-t gives it longer; a response without an end cannot be measured",
+		}
+	}
+	return err
+}
+
+// firstResponse reads at most maxFirst bytes of a body, and returns how many.
+func (l *load) firstResponse(ctx context.Context) (int64, error) {
 	if l.mpx > 1 {
 		if err := l.askShared(ctx); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	a, err := l.o.send(ctx, l.e, l.m, func(ctx context.Context) (net.Conn, error) {
 		return l.e.dial(ctx, l.o.connectTimeout, l.o.insecure)
 	}, nil)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer a.body.Close()
-	if n, err := io.Copy(io.Discard, a.body); err != nil {
-		return fmt.Errorf("the response is cut short after %d bytes of its body: %w", n, err)
+	n, err := io.Copy(io.Discard, io.LimitReader(a.body, maxFirst))
+	switch {
+	case err != nil:
+		return n, fmt.Errorf("the response is cut short after %d bytes of its body: %w", n, err)
+	case n == maxFirst && l.duration == 0 && a.ContentLength < 0:
+		// Nothing says that it ends, and nothing would end the load.
+		return n, &failure{
+			fmt.Sprintf("%s: one request goes before the load, and its response has no length and %d MiB or more", l.e.given, maxFirst>>20),
+			"add -t TIME, which ends the load even if the response has no end",
+		}
 	}
-	return nil
+	return n, nil
 }
 
 // inMemory reads the body once for all.

@@ -55,6 +55,7 @@ func (s *service) run(ctx context.Context) error {
 		return err
 	}
 	defer log.close()
+	slog.SetDefault(log.logger()) // what package net/http says of a back end has no other way
 	say(first, log)
 
 	var current atomic.Pointer[found]

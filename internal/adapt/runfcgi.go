@@ -240,6 +240,11 @@ func (r *Runfcgi) settle() error {
 	} else if r.Daemonize && r.Address == "" {
 		return r.wrong("daemonize", "takes an address: a daemon has no descriptor 0", "add socket=FILE, or host=HOST and port=PORT; or write daemonize=false")
 	}
+	for _, other := range []struct{ name, path string }{{"socket", r.socket}, {"errlog", r.ErrLog}, {"outlog", r.OutLog}, {"control", r.Control}} {
+		if r.PIDFile != "" && r.PIDFile == other.path {
+			return r.wrong("pidfile", "is the "+other.name+" as well; it takes a file of its own", "name another file")
+		}
+	}
 	return r.numbers()
 }
 

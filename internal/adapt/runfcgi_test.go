@@ -113,6 +113,10 @@ func TestWrongOptions(t *testing.T) {
 		{"host=x port=http", `port="http" can't be`, ""},
 		{"socket=/x host=y", `socket="/x" does not go with host="y"`, "leave out"},
 		{"socket=/x port=1", `socket="/x" does not go with port="1"`, "leave out"},
+		{"pidfile=x.log errlog=/here/x.log", `pidfile="x.log" is the errlog as well; it takes a file of its own`, "name another file"},
+		{"pidfile=x outlog=./y/../x", `pidfile="x" is the outlog as well`, "name another file"},
+		{"socket=run/x pidfile=/here/run/x", `pidfile="/here/run/x" is the socket as well`, "name another file"},
+		{"pidfile=x control=x", `pidfile="x" is the control as well`, "name another file"},
 		{"socket=", `socket="" can't be: it takes the path of a file`, ""},
 		{"socket", `socket has no value; it takes the path of a file`, "write socket=FILE"},
 		{"--socket", `socket has no value; it takes the path of a file`, "write socket=FILE"},
@@ -212,6 +216,7 @@ func TestApply(t *testing.T) {
 		if len(got.Allow) == 0 {
 			got.Allow = nil
 		}
+		test.want.PacketSize = 8 << 10 // AJP's default
 		if !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s:\n got %+v\nwant %+v", test.args, got, test.want)
 		}

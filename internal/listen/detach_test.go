@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -38,8 +39,8 @@ func answer(t *testing.T, l net.Listener) (done chan struct{}) {
 // every client is answered.
 func TestDetach(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "s.sock")} {
-		var open atomic.Int64
-		count := func(step int) { open.Add(int64(step)) }
+		var open, fresh atomic.Int64
+		count := func(n, f int) { open.Add(int64(n)); fresh.Add(int64(f)) }
 		l, err := Open(address, Options{Count: count})
 		if err != nil {
 			t.Fatal(err)
@@ -85,8 +86,8 @@ func TestDetach(t *testing.T) {
 			t.Error(err)
 		}
 		<-done
-		if n := open.Load(); n != 0 {
-			t.Errorf("%d connections are said to be open", n)
+		if n, f := open.Load(), fresh.Load(); n != 0 || f != 0 {
+			t.Errorf("%d connections are said to be open, and %d new", n, f)
 		}
 		if path := l.path; path != "" {
 			if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -121,21 +122,30 @@ func TestDetachAtRest(t *testing.T) {
 }
 
 func TestCount(t *testing.T) {
-	var steps []int
-	l := open(t, "127.0.0.1:0", Options{Count: func(step int) { steps = append(steps, step) }})
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	s, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Close()
-	s.Close()
-	if got := fmt.Sprint(steps); got != "[1 -1]" {
-		t.Errorf("counted %s", got)
+	for _, address := range []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "s.sock")} {
+		var steps []string
+		l := open(t, address, Options{Count: func(conns, fresh int) { steps = append(steps, fmt.Sprint(conns, fresh)) }})
+		for text, want := range map[string]string{"ab": "1 1, 0 -1, -1 0", "": "1 1, -1 -1"} {
+			steps = nil
+			c, err := net.Dial(l.Addr().Network(), l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.WriteString(c, text)
+			c.Close()
+			s, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 3 { // a byte a time, then the end
+				_, _ = s.Read(make([]byte, 1))
+			}
+			s.Close()
+			s.Close()
+			if got := strings.Join(steps, ", "); got != want {
+				t.Errorf("%q: counted %s, want %s", text, got, want)
+			}
+		}
 	}
 }
 

@@ -10,8 +10,8 @@
 // A Unix socket that is in the way is removed only when it is one and nobody
 // answers on it: a live server's socket is never taken over. Its mode is set
 // before it can be connected to. Close removes it, unless another process has
-// put its own there since. The backlog is the system's maximum, as in package
-// net.
+// put its own there since, and lets Accept hand out first who is connected
+// already (backlog.go). The backlog is the system's maximum, as in package net.
 //
 // An inherited socket (inherit_unix.go) stays open, and its file in place: it
 // belongs to whoever passed it on, and other processes may accept from it.
@@ -53,9 +53,9 @@ type Options struct {
 	// Mode of a Unix socket; 0 means 0666: whoever may enter the folder.
 	Mode fs.FileMode
 
-	// Count is called with 1 for each connection that is accepted, and with -1
-	// when it is closed; nil: nobody counts.
-	Count func(step int)
+	// Count is called with the changes in how many connections there are, and
+	// in how many of them no byte has come yet; nil: nobody counts.
+	Count func(conns, fresh int)
 }
 
 // Error says which address could not be opened.
@@ -88,7 +88,7 @@ func (e *Error) Hint() string { return e.Do }
 // concurrent use.
 type Listener struct {
 	*socket
-	count func(step int)
+	count func(conns, fresh int)
 
 	mu       sync.Mutex
 	detached bool
@@ -102,9 +102,11 @@ type socket struct {
 	timeout atomic.Int64 // nanoseconds; shared with the connections
 	buffers sync.Pool
 
-	path  string      // of a Unix socket
-	made  os.FileInfo // that socket, as this process made it
-	close func() error
+	path    string      // of a Unix socket
+	made    os.FileInfo // that socket, as this process made it
+	shared  bool        // inherited
+	close   func() error
+	backlog backlog
 }
 
 var _ net.Listener = (*Listener)(nil)
@@ -117,6 +119,7 @@ func Open(address string, opts Options) (*Listener, error) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		err = l.openUnix(path, opts.Mode)
 	} else if number, ok := strings.CutPrefix(address, "fd:"); ok {
+		l.shared = true
 		err = l.inherit(number)
 	} else {
 		err = l.openTCP(address)
@@ -124,10 +127,7 @@ func Open(address string, opts Options) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.close = sync.OnceValue(func() error {
-		l.unlink()
-		return l.inner.Close()
-	})
+	l.close = sync.OnceValue(l.shut)
 	return &Listener{socket: l, count: opts.Count}, nil
 }
 
@@ -250,24 +250,32 @@ func (l *Listener) Accept() (net.Conn, error) {
 	c, err := l.inner.Accept()
 	if err != nil {
 		if l.isDetached() {
-			err = net.ErrClosed
+			return nil, net.ErrClosed
 		}
-		return nil, err
+		if errors.Is(err, net.ErrClosed) {
+			c = l.backlog.next()
+		}
+		if c == nil {
+			return nil, err
+		}
 	}
 	if l.count != nil {
-		l.count(1)
+		l.count(1, 1)
 	}
 	switch c := c.(type) {
 	case *net.TCPConn:
-		return &tcpConn{TCPConn: c, plain: quick(c), guard: guard{limit: &l.timeout}, buffers: &l.buffers, closing: closing{count: l.count}}, nil
+		return &tcpConn{TCPConn: c, plain: quick(c), guard: guard{limit: &l.timeout}, buffers: &l.buffers, life: life{count: l.count}}, nil
 	case *net.UnixConn:
-		return &unixConn{UnixConn: c, plain: quick(c), guard: guard{limit: &l.timeout}, closing: closing{count: l.count}}, nil
+		return &unixConn{UnixConn: c, plain: quick(c), guard: guard{limit: &l.timeout}, life: life{count: l.count}}, nil
 	}
 	return c, nil // not reached: Open makes no other kind
 }
 
 // Close stops accepting and removes a Unix socket's file. Connections live on.
-// After Detach it does nothing: the socket is another Listener's.
+// Accept first returns those that waited in the backlog, and Close when all of
+// them are taken, or none was for 250 ms: it closes the rest. Those at an
+// inherited socket stay, for the processes that it is shared with. After
+// Detach Close does nothing: the socket is another Listener's.
 func (l *Listener) Close() error {
 	if l.isDetached() {
 		return nil
@@ -279,7 +287,7 @@ func (l *Listener) Close() error {
 // another Listener of the same socket. Clients that connect meanwhile wait in
 // the backlog. The other one's Accept is to be called once that of l has
 // returned. count is as in Options.
-func (l *Listener) Detach(count func(step int)) *Listener {
+func (l *Listener) Detach(count func(conns, fresh int)) *Listener {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.detached = true
@@ -336,6 +344,19 @@ func (l *Listener) Address() string { return l.address }
 
 // SetWriteTimeout changes the time-out, from the next write of each connection.
 func (l *Listener) SetWriteTimeout(d time.Duration) { l.timeout.Store(int64(d)) }
+
+// shut is Close, once.
+func (l *socket) shut() error {
+	l.unlink()
+	if l.shared {
+		return l.inner.Close()
+	}
+	refuse(l.inner)
+	l.backlog.fill(l.inner)
+	err := l.inner.Close()
+	l.backlog.empty()
+	return err
+}
 
 // unlink removes the Unix socket if it is still the one that Open made.
 func (l *socket) unlink() {

@@ -102,12 +102,12 @@ type tcpConn struct {
 	plain   net.Conn // the same connection: how bytes go and come
 	guard   guard
 	reading readDeadline
-	closing closing
+	life    life
 	buffers *sync.Pool // the listener's, of *[copyBuffer]byte
 }
 
 func (c *tcpConn) Write(b []byte) (int, error)               { return c.guard.write(c.plain, b) }
-func (c *tcpConn) Read(b []byte) (int, error)                { return c.reading.read(c.plain, b) }
+func (c *tcpConn) Read(b []byte) (int, error)                { return c.life.read(c.reading.read(c.plain, b)) }
 func (c *tcpConn) SetReadDeadline(t time.Time) error         { return c.reading.set(c.TCPConn, t) }
 func (c *tcpConn) SetWriteDeadline(t time.Time) error        { return c.guard.set(c.TCPConn, t) }
 func (c *tcpConn) SetDeadline(t time.Time) error             { return setBoth(c, t) }
@@ -118,28 +118,41 @@ type unixConn struct {
 	plain   net.Conn // as in tcpConn
 	guard   guard
 	reading readDeadline
-	closing closing
+	life    life
 }
 
 func (c *unixConn) Write(b []byte) (int, error)        { return c.guard.write(c.plain, b) }
-func (c *unixConn) Read(b []byte) (int, error)         { return c.reading.read(c.plain, b) }
+func (c *unixConn) Read(b []byte) (int, error)         { return c.life.read(c.reading.read(c.plain, b)) }
 func (c *unixConn) SetReadDeadline(t time.Time) error  { return c.reading.set(c.UnixConn, t) }
 func (c *unixConn) SetWriteDeadline(t time.Time) error { return c.guard.set(c.UnixConn, t) }
 func (c *unixConn) SetDeadline(t time.Time) error      { return setBoth(c, t) }
 
-func (c *tcpConn) Close() error  { return c.closing.close(c.TCPConn) }
-func (c *unixConn) Close() error { return c.closing.close(c.UnixConn) }
+func (c *tcpConn) Close() error  { return c.life.close(c.TCPConn) }
+func (c *unixConn) Close() error { return c.life.close(c.UnixConn) }
 
-// closing tells a listener's owner, once, that a connection is closed.
-type closing struct {
-	count func(step int)
-	done  atomic.Bool
+// life tells a listener's owner of a connection's first byte and of its end,
+// each once.
+type life struct {
+	count        func(conns, fresh int)
+	began, ended atomic.Bool
 }
 
-func (c *closing) close(inner net.Conn) error {
+func (c *life) read(n int, err error) (int, error) {
+	if n > 0 && !c.began.Load() && !c.began.Swap(true) && c.count != nil {
+		c.count(0, -1)
+	}
+	return n, err
+}
+
+func (c *life) close(inner net.Conn) error {
 	err := inner.Close()
-	if c.count != nil && !c.done.Swap(true) {
-		c.count(-1)
+	if c.count == nil || c.ended.Swap(true) {
+		return err
+	}
+	if c.began.Swap(true) {
+		c.count(-1, 0)
+	} else {
+		c.count(-1, -1)
 	}
 	return err
 }

@@ -27,11 +27,11 @@ type front struct {
 	mounted  atomic.Pointer[mounted]
 	log      *slog.Logger
 
-	mu        sync.Mutex
-	conns     int
-	lingering bool
-	total     *atomic.Int64 // of all fronts
-	gone      chan struct{} // closed when lingering and no connection is left
+	mu      sync.Mutex
+	conns   int
+	fresh   int           // of conns: no byte has come yet
+	total   *atomic.Int64 // of all fronts
+	changed chan struct{} // holds a token when conns or fresh is another
 }
 
 // frontSpec is what a front is made for; when it changes, another one takes
@@ -51,12 +51,17 @@ type mounted struct {
 }
 
 // linger is how long a front that drains leaves idle connections open: a
-// request that is on its way when the drain begins is answered, not reset.
-const linger = 500 * time.Millisecond
+// request that is on its way when the drain begins is answered, not reset. One
+// on a connection that was just opened surely is on its way: a client opens
+// one to send it, and on a busy machine that takes longer.
+const (
+	linger      = 500 * time.Millisecond
+	lingerFresh = 5 * time.Second
+)
 
 // newFront makes a front that has no listener yet.
 func newFront(spec frontSpec, c *config.Server, total *atomic.Int64, log *slog.Logger) *front {
-	f := &front{frontSpec: spec, served: make(chan struct{}), total: total, gone: make(chan struct{}), log: log}
+	f := &front{frontSpec: spec, served: make(chan struct{}), total: total, changed: make(chan struct{}, 1), log: log}
 	f.server = newServer(spec.protocol, serverOptions{
 		handler: f, log: f.says(), allow: f.allows, ajp: spec.ajp, server: c,
 	})
@@ -129,21 +134,15 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // count follows the connections.
-func (f *front) count(step int) {
-	f.total.Add(int64(step))
+func (f *front) count(conns, fresh int) {
+	f.total.Add(int64(conns))
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.conns += step
-	f.goneLocked()
-}
-
-func (f *front) goneLocked() {
-	if f.conns == 0 && f.lingering {
-		select {
-		case <-f.gone:
-		default:
-			close(f.gone)
-		}
+	f.conns += conns
+	f.fresh += fresh
+	select {
+	case f.changed <- struct{}{}:
+	default:
 	}
 }
 
@@ -176,9 +175,7 @@ func (f *front) handOver(next *front) {
 // leaves its connection idle, to be closed with the others.
 func (f *front) drain(ctx context.Context) error {
 	err := f.shut() // before Shutdown, which turns away who is accepted during it
-	if f.protocol == "http" {
-		f.linger(ctx)
-	}
+	f.linger(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- f.server.Shutdown(ctx) }()
 	var cut error
@@ -196,20 +193,30 @@ func (f *front) drain(ctx context.Context) error {
 	return err
 }
 
-// linger waits for the last connection's end, but not for idle ones. Accepting
-// is over by now: a connection whose request is not read yet counts, which
-// http.Server.Shutdown would leave without an answer.
+// linger waits for the last connection's end; for idle ones only a while, and
+// those of gateway protocols not at all: their servers linger themselves.
+// Accepting is over by now. A connection whose request is not read yet would be
+// left without an answer by the Shutdown of every server.
 func (f *front) linger(ctx context.Context) {
-	f.mu.Lock()
-	f.lingering = true
-	f.goneLocked()
-	f.mu.Unlock()
-	timer := time.NewTimer(linger)
-	defer timer.Stop()
-	select {
-	case <-f.gone:
-	case <-timer.C:
-	case <-ctx.Done():
+	idle, fresh := time.NewTimer(linger), time.NewTimer(lingerFresh)
+	defer idle.Stop()
+	defer fresh.Stop()
+	for waited := f.protocol != "http"; ; {
+		f.mu.Lock()
+		over := f.conns == 0 || waited && f.fresh == 0
+		f.mu.Unlock()
+		if over {
+			return
+		}
+		select {
+		case <-f.changed:
+		case <-idle.C:
+			waited = true
+		case <-fresh.C:
+			return
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

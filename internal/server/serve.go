@@ -5,10 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -249,46 +245,6 @@ func (s *Server) openControl() (*listen.Listener, error) {
 		c.Close()
 	}
 	return nil, errInUse(err, pid)
-}
-
-// writePID makes the pidfile in one step, so that nobody reads half of it.
-func (s *Server) writePID() error {
-	path := s.opt.Plan.Config.Server.PIDFile
-	if path == "" {
-		return nil
-	}
-	fail := func(err error) error {
-		return &Error{Problem: "cannot write the pidfile " + path, Err: cause(err), Fix: "check the folder and its rights"}
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fail(err)
-	}
-	_, err = fmt.Fprintln(f, os.Getpid())
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return fail(err)
-	}
-	return nil
-}
-
-// removePID removes the pidfile unless it is another process's by now.
-func (s *Server) removePID() {
-	path := s.opt.Plan.Config.Server.PIDFile
-	if path == "" {
-		return
-	}
-	text, err := os.ReadFile(path)
-	if err != nil || strings.TrimSpace(string(text)) != strconv.Itoa(os.Getpid()) {
-		return
-	}
-	if err := os.Remove(path); err != nil {
-		s.log.Error("cannot remove the pidfile", "path", path, "error", err)
-	}
 }
 
 // cause drops what package os says twice.

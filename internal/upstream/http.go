@@ -22,9 +22,9 @@ const (
 	idleTimeout = 30 * time.Second // without a request
 )
 
-// httpBackend is one HTTP server. Requests that may be repeated go over kept
-// connections: package net/http sends them again when one turns out dead. The
-// others get a fresh one each, since no request may be lost because the server
+// httpBackend is one HTTP server. Requests that package net/http sends again
+// when a connection turns out dead go over kept ones. The others get a fresh one
+// each, since no request may be lost because the server
 // closed a connection at that very moment.
 type httpBackend struct {
 	address     string
@@ -66,7 +66,8 @@ func (b *httpBackend) roundTrip(ctx context.Context, x *exchange) (*gateway.Resp
 		cancel(fmt.Errorf("nothing from the back end for %v: %w", b.timeout, gateway.ErrTimeout))
 	})
 	transport := b.fresh
-	if gateway.Idempotent(x.r.Method) {
+	switch x.r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
 		transport = b.kept
 	}
 	res, err := transport.RoundTrip(b.request(ctx, x, watch))
@@ -133,11 +134,11 @@ func (b *httpBackend) url(x *exchange) *url.URL {
 func requestHeader(r *http.Request, mount string) http.Header {
 	h := make(http.Header, len(r.Header)+4)
 	for name, values := range r.Header {
-		if !plainName(name) || gateway.Hop(name) || strings.HasPrefix(name, "X-Forwarded-") {
+		if !plainName(name) || gateway.Hop(name) || strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Accel-") {
 			continue
 		}
 		switch name {
-		case "Content-Length", "Expect", "Forwarded", "Host", "Proxy", "X-Real-Ip":
+		case "Content-Length", "Expect", "Forwarded", "Host", "Proxy", "X-Real-Ip", "X-Sendfile-Type":
 			continue
 		}
 		h[name] = values
