@@ -36,6 +36,8 @@ type request struct {
 
 	verdict Status
 	http    *http.Request
+	out     response
+	writer  gateway.ResponseWriter
 
 	errMu sync.Mutex // of the way to the error log, which is any goroutine's
 	said  bool       // something went there
@@ -161,8 +163,10 @@ func (r *request) bad(why error) error {
 
 // serve calls the handler and ends the response.
 func (r *request) serve() {
-	out := &response{r: r, buf: (*records.Get().(*[]byte))[:HeaderLen]}
-	var w gateway.ResponseWriter // not used again: a handler may keep it, against the rules, beyond its return
+	// Neither is used again: a handler may keep its writer, against the rules,
+	// beyond its return.
+	out, w := &r.out, &r.writer
+	out.r, out.buf = r, (*records.Get().(*[]byte))[:HeaderLen]
 	w.Reset(out, r.http.Method)
 	complete := w.Run(r.c.srv.handler(), r.http, r.c.srv.logger())
 	r.c.out.use(-1)
