@@ -278,11 +278,7 @@ func setHeader(r *http.Request, line string, given map[string]bool) error {
 // completeParams makes the parameters what -P, --no-param and the protocol
 // want. They are in an order that is the same each time.
 func (o *outgoing) completeParams(m *message) error {
-	params := []gateway.Param{
-		{Name: "GATEWAY_INTERFACE", Value: "CGI/1.1"},
-		{Name: "SERVER_SOFTWARE", Value: "millrace/" + version},
-	}
-	params = append(params, m.cgi.Params...)
+	params := gateway.Set(m.cgi.Params, "SERVER_SOFTWARE", "millrace/"+version)
 	slices.SortStableFunc(params, func(a, b gateway.Param) int {
 		if ha, hb := isHeaderParam(a.Name), isHeaderParam(b.Name); ha != hb || !ha {
 			return boolInt(ha) - boolInt(hb)
