@@ -135,7 +135,7 @@ func (c *Client) dial(ctx context.Context) (*clientConn, error) {
 
 // ready reports whether a kept connection can take a request.
 func (s *clientConn) ready() bool {
-	if !alive(s.nc) {
+	if !gateway.Alive(s.nc) {
 		return false
 	}
 	timeout := s.c.PingTimeout

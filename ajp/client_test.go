@@ -220,7 +220,7 @@ func TestClientDropsConnections(t *testing.T) {
 				eventually(t, "unfit", func() bool {
 					c.pool.mu.Lock()
 					defer c.pool.mu.Unlock()
-					return len(c.pool.idle) == 0 || !alive(c.pool.idle[0].nc)
+					return len(c.pool.idle) == 0 || !gateway.Alive(c.pool.idle[0].nc)
 				})
 				if conns.Load() != want+1 {
 					t.Errorf("request %d: %d connections", want+1, conns.Load())

@@ -91,7 +91,7 @@ func (c *Client) lease(ctx context.Context, after int, replayable bool) (*single
 			if s, usable := p.idleLocked(after, replayable); s != nil {
 				c.passOnLocked()
 				p.mu.Unlock()
-				if usable && s.extend() == nil && alive(s.nc) {
+				if usable && s.extend() == nil && gateway.Alive(s.nc) {
 					return s, nil, nil
 				}
 				s.close()

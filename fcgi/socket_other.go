@@ -4,8 +4,5 @@ package fcgi
 
 import "net"
 
-// What cannot be told here; see socket_unix.go.
-
-func alive(net.Conn) bool { return true }
-
+// listens cannot tell here; see socket_unix.go.
 func listens(net.Listener) bool { return true }

@@ -1,16 +1,17 @@
 //go:build unix
 
-package ajp
+package gateway
 
 import (
 	"net"
 	"syscall"
 )
 
-// alive reports whether a kept connection can take a request: the back end has
+// Alive reports whether a kept connection can take a request: the back end has
 // neither closed it nor sent what nobody asked for, which would pass for the
-// next response.
-func alive(c net.Conn) bool {
+// next response. Without this look a request that must not be repeated would be
+// lost to a back end that has recycled its process.
+func Alive(c net.Conn) bool {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
 		return true
