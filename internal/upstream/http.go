@@ -23,7 +23,9 @@ const (
 )
 
 // httpBackend is one HTTP server. Requests that package net/http sends again
-// when a connection turns out dead go over kept ones. The others get a fresh one
+// when a connection turns out dead go over kept ones, but for HEAD: waitress and
+// uWSGI send the body that the app gives all the same, and the next request
+// would take it for its response. The others get a fresh one
 // each, since no request may be lost because the server
 // closed a connection at that very moment.
 type httpBackend struct {
@@ -67,7 +69,7 @@ func (b *httpBackend) roundTrip(ctx context.Context, x *exchange) (*gateway.Resp
 	})
 	transport := b.fresh
 	switch x.r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+	case http.MethodGet, http.MethodOptions, http.MethodTrace:
 		transport = b.kept
 	}
 	res, err := transport.RoundTrip(b.request(ctx, x, watch))
