@@ -345,8 +345,8 @@ func (p *Pool) censusLocked(now time.Duration) census {
 		switch {
 		case ch.state == channelStarting && ch.host == k.current:
 			c.starting++
-		case ch.state != channelServing:
-		case ch.process.retiring || ch.host != k.current:
+		case ch.state != channelServing || ch.host == k.next: // the next one's first is seen to by tendNext
+		case k.leaves(ch):
 			c.leaving++
 		default:
 			c.serving++
@@ -369,6 +369,12 @@ func (p *Pool) censusLocked(now time.Duration) census {
 	return c
 }
 
+// leaves reports whether a channel is to be replaced: its process is, or it is
+// of an old generation. The next generation's is neither.
+func (k *keeper) leaves(ch *channel) bool {
+	return ch.process.retiring || ch.host != k.current && ch.host != k.next
+}
+
 func (p *Pool) boundsLocked() bounds {
 	return bounds{minSpare: p.cfg.MinSpare, maxSpare: p.cfg.MaxSpare, maxChildren: p.cfg.MaxChildren}
 }
@@ -382,7 +388,7 @@ func (p *Pool) releaseLocked(n int) {
 				return
 			}
 			proc := ch.process
-			if ch.state == channelServing && (proc.retiring || ch.host != p.keeper.current) && (ch.idleLocked() || !idle) {
+			if ch.state == channelServing && p.keeper.leaves(ch) && (ch.idleLocked() || !idle) {
 				if proc.retiring && proc.doomed == "" {
 					p.stats.recycled++
 				}

@@ -291,6 +291,30 @@ func TestThreadsEnd(t *testing.T) {
 	}
 }
 
+// TestReleaseSparesTheNext: the first worker of the next generation, ready a
+// moment before the keeper looks, is not taken for one of an old generation.
+func TestReleaseSparesTheNext(t *testing.T) {
+	p := New(Config{})
+	current, next, old := &host{pool: p}, &host{pool: p}, &host{pool: p}
+	p.keeper.current, p.keeper.next = current, next
+	worker := func(h *host) *channel {
+		ch := &channel{pool: p, host: h, process: &process{host: h, control: -1}, state: channelServing, packets: -1, readEnd: -1, words: &slotWords{}}
+		p.channels = append(p.channels, ch)
+		return ch
+	}
+	first, leaving := worker(next), worker(old)
+	worker(current)
+	worker(current)
+	c := p.censusLocked(p.now())
+	if c.serving != 2 || c.leaving != 1 {
+		t.Errorf("%d serve and %d leave; want 2 and 1", c.serving, c.leaving)
+	}
+	p.releaseLocked(2)
+	if first.state != channelServing || leaving.state != channelDraining {
+		t.Errorf("of the next generation: %s; of the old one: %s", first.state, leaving.state)
+	}
+}
+
 // TestStopIdle: the idle thread that goes is one of the process with the
 // fewest.
 func TestStopIdle(t *testing.T) {
