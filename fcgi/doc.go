@@ -8,7 +8,7 @@
 //	err := s.Serve(listener)
 //
 // A connection (conn.go) is read by one goroutine, which begins requests, feeds
-// their streams and aborts them; each request (request.go) runs in a goroutine
+// their streams and aborts them; each request (request.go, response.go) runs in a goroutine
 // of its own. Connections are kept where the peer wants it and carry as many
 // requests at a time as it begins. A response leaves in one write: its records
 // are made in place, around what the handler writes, and joined with those of

@@ -25,9 +25,8 @@ const (
 // httpBackend is one HTTP server. Requests that package net/http sends again
 // when a connection turns out dead go over kept ones, but for HEAD: waitress and
 // uWSGI send the body that the app gives all the same, and the next request
-// would take it for its response. The others get a fresh one
-// each, since no request may be lost because the server
-// closed a connection at that very moment.
+// would take it for its response. The others get a fresh connection each, since
+// no request may be lost because the server closed one at that very moment.
 type httpBackend struct {
 	address     string
 	timeout     time.Duration
