@@ -3,8 +3,9 @@
 ADDRESS  ?= 127.0.0.1:8000
 FUZZTIME ?= 60s
 SOAK     ?= 20
+CYCLES   ?= 1000
 
-.PHONY: help run build test bench fuzz soak
+.PHONY: help run build test bench fuzz soak streams leaks
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
@@ -30,3 +31,11 @@ fuzz: ## every fuzz test for FUZZTIME (60s)
 soak: ## the tests with processes and connections, SOAK (20) times over
 	@scripts/setup.sh
 	@go test -race -count=$(SOAK) -failfast -timeout 3h ./internal/pool ./internal/server ./internal/upstream ./fcgi ./scgi ./uwsgi ./ajp ./cgi ./e2e ./e2e/peers
+
+streams: ## 5 GB through back ends, both ways at once, in constant memory
+	@scripts/setup.sh
+	@MILLRACE_STREAM_BYTES=5000000000 go test -v -timeout 1h -run 'StreamMemory' ./e2e
+
+leaks: ## CYCLES (1000) reloads and as many upgrades; what is there before and after
+	@scripts/setup.sh
+	@MILLRACE_CYCLES=$(CYCLES) go test -v -timeout 3h -run 'LeakNothing' ./e2e

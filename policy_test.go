@@ -28,33 +28,54 @@ var layout = map[string][]string{
 	"worker":  {},
 
 	"internal/h1":          {},
-	"internal/config":      {},
-	"internal/adapt":       {"internal/config"},
+	"internal/certs":       {}, // the certificates of sites, and which is for whom
+	"internal/h3":          {}, // HTTP/3 on a UDP socket
+	"internal/stall":       {}, // responses that their clients do not take
+	"internal/handshake":   {}, // TLS connections, parted by what is spoken on them
+	"internal/xconnect":    {}, // has net/http take WebSockets over HTTP/2; initialised before it
+	"internal/suggest":     {},
+	"internal/placeholder": {"internal/suggest"},
+	"internal/config":      {"internal/auth", "internal/limit", "internal/placeholder", "internal/suggest"}, // hashes, rates and texts are checked when they are loaded
+	"internal/adapt":       {"internal/config", "internal/suggest"},
 	"internal/listen":      {},
-	"internal/supervise":   {},
+	"internal/logfile":     {},
+	"internal/supervise":   {"internal/docroot"}, // programs of a folder
+	"internal/systemd":     {},
+	"internal/attach":      {"internal/supervise"},                                               // programs and cron jobs beside an app
+	"internal/keeper":      {"cgi", "internal/listen", "internal/logfile", "internal/supervise"}, // cgi: what a request may set
 	"internal/daemontools": {"internal/supervise"},
 	"internal/spool":       {},
-	"internal/pool":        {"gateway", "internal/spool", "internal/supervise", "worker"},
-	"internal/upstream":    {"gateway", "internal/spool"},
+	"internal/requestid":   {},
+	"internal/pool":        {"gateway", "internal/requestid", "internal/spool", "internal/supervise", "worker"},
+	"internal/h1client":    {"gateway"}, // HTTP/1.1, the client side
+	"internal/upstream":    {"gateway", "internal/forwarded", "internal/h1client", "internal/requestid", "internal/spool"},
 	"internal/static":      {"internal/encode"},
 	"internal/encode":      {},
+	"internal/sendfile":    {"gateway"},
 	"internal/auth":        {},
-	"internal/limit":       {},
-	"internal/accesslog":   {},
-	"internal/cache":       {"internal/spool"},
-	"internal/route":       {},
+	"internal/authorize":   {"gateway", "internal/requestid"}, // what an authorizer answers is a gateway's response
+	"internal/filter":      {"gateway", "internal/requestid", "internal/spool"},
+	"internal/limit":       {"internal/placeholder"},
+	"internal/forwarded":   {},
+	"internal/accesslog":   {"internal/logfile", "internal/placeholder"},
+	"internal/docroot":     {},
+	"internal/script":      {"internal/docroot"},
+	"internal/userdir":     {},
+	"internal/cache":       {}, // responses, in memory and on disk
+	"internal/route":       {"internal/placeholder"},
+	"internal/respond":     {"internal/placeholder"},
 	"internal/admin":       {},
 	"internal/project":     {"internal/config", "worker"},
 	"internal/server":      {anything},
 	"cmd/millrace": {
-		"internal/adapt", "internal/admin", "internal/config", "internal/daemontools", "internal/listen",
-		"internal/project", "internal/server", "gateway", "fcgi", "scgi", "uwsgi", "ajp", "cgi",
+		"internal/adapt", "internal/admin", "internal/config", "internal/daemontools", "internal/keeper", "internal/listen", "internal/logfile",
+		"internal/project", "internal/server", "internal/supervise", "internal/systemd", "gateway", "fcgi", "scgi", "uwsgi", "ajp", "cgi",
 	},
 
-	".":         {},                                                 // this test
-	"e2e":       {},                                                 // the binary from outside
-	"e2e/peers": {"gateway", "fcgi", "scgi", "uwsgi", "ajp", "cgi"}, // and our clients
-	"bench":     {"internal/pool", "internal/spool"},                // fairness.go runs pools of its own
+	".":         {},                                                        // this test
+	"e2e":       {},                                                        // the binary from outside
+	"e2e/peers": {"gateway", "fcgi", "scgi", "uwsgi", "ajp", "cgi"},        // and our clients
+	"bench":     {"internal/pool", "internal/spool", "internal/supervise"}, // fairness.go runs pools of its own
 }
 
 // anything is every package of ours but notByServer.
@@ -67,10 +88,15 @@ var libraries = []string{"gateway", "fcgi", "scgi", "uwsgi", "ajp", "cgi"}
 
 // thirdParty are the modules that the product may stand on, one a job.
 var thirdParty = []string{
-	"github.com/pelletier/go-toml/v2", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/caddyserver/certmagic",
+	"github.com/pelletier/go-toml/v2", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/caddyserver/certmagic", "go.uber.org/zap", // of certmagic: how it logs
+
 	"github.com/klauspost/compress", "github.com/andybalholm/brotli", "github.com/prometheus/client_golang",
+	"github.com/prometheus/common", "github.com/prometheus/client_model", // of client_golang; tests alone parse with them
 	"go.etcd.io/etcd/client/v3", "github.com/redis/go-redis/v9", "github.com/fsnotify/fsnotify",
 	"github.com/rogpeppe/go-internal/testscript", "github.com/quic-go/quic-go", "golang.org/x/sys",
+	"golang.org/x/crypto/bcrypt",
+	"golang.org/x/net/http2",                               // tests alone: net/http's client has no extended CONNECT
+	"google.golang.org/grpc", "google.golang.org/protobuf", // tests alone: a client and a back end that speak gRPC
 }
 
 func TestImports(t *testing.T) {

@@ -226,25 +226,30 @@ func (c *Client) try(ctx context.Context, out *outgoing, fresh bool) (resp *gate
 	return resp, kept, err
 }
 
-// ping asks whether the back end still serves a connection.
-func (s *clientConn) ping(timeout time.Duration) bool {
+// ping reports whether the back end still serves a connection.
+func (s *clientConn) ping(timeout time.Duration) bool { return s.pong(timeout) == nil }
+
+// pong asks for a CPONG, and returns why none came.
+func (s *clientConn) pong(timeout time.Duration) error {
 	s.until = time.Time{} // the next request's is later than this
-	if s.nc.SetDeadline(time.Now().Add(timeout)) != nil {
-		return false
+	if err := s.nc.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return err
 	}
 	if _, err := s.nc.Write(appendCPing(nil)); err != nil {
-		return false
+		return err
 	}
 	for {
 		payload, ok, err := s.in.take()
 		switch {
+		case ok && bytes.Equal(payload, []byte{typeCPong}) && s.in.buffered() == 0:
+			return nil
 		case ok:
-			return bytes.Equal(payload, []byte{typeCPong}) && s.in.buffered() == 0
+			return errNoPong
 		case err != nil:
-			return false
+			return fmt.Errorf("%w: %w", gateway.ErrBadResponse, err)
 		}
-		if s.in.fill() != nil {
-			return false
+		if err := s.in.fill(); err != nil {
+			return err
 		}
 	}
 }

@@ -33,6 +33,8 @@ type call struct {
 	released bool  // the connection is not ours any more
 	closed   bool  // by Close
 	owed     int   // parts of the body that the back end is to get
+	writing  bool  // one of them
+	after    bool  // the connection goes back when that is written
 	waiting  bool  // for the request's body: the back end is not late
 	sendErr  error // why the sender has stopped
 }
@@ -85,11 +87,16 @@ func (x *call) leave(reuse bool) bool {
 	x.mu.Lock()
 	ours := !x.released
 	x.released = true
-	reuse = reuse && watched && x.owed == 0 && x.sendErr == nil
+	reuse = reuse && watched && x.sendErr == nil
+	// The back end may answer what has reached it before its sender knows.
+	x.after = x.after || ours && reuse && x.owed == 1 && x.writing
+	reuse = reuse && x.owed == 0
+	after := x.after
 	x.mu.Unlock()
 	switch {
 	case !ours:
 		return false
+	case after:
 	case reuse:
 		x.s.release()
 	default:
@@ -213,6 +220,9 @@ func (x *call) send(body io.Reader, left int64, max int) {
 		if err == nil {
 			packet = appendChunk(packet[:0], part[:n])
 			x.s.extend()
+			x.mu.Lock()
+			x.writing = true
+			x.mu.Unlock()
 			_, err = x.s.nc.Write(packet)
 		}
 		if x.sent(err); err != nil { // the response may be there all the same
@@ -232,7 +242,14 @@ func (x *call) sent(err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.owed--
+	x.writing = false
 	x.sendErr = err
+	switch {
+	case x.after && err == nil:
+		x.s.release()
+	case x.after:
+		x.s.close()
+	}
 	if errors.Is(err, gateway.ErrBody) && !x.released {
 		x.s.close() // half a body must not pass for a whole one
 	}

@@ -501,10 +501,67 @@ func TestClientAnswersBeforeItHasReadAll(t *testing.T) {
 		if body, err := fetch(c, post(strings.NewReader(large), len(large))); body != "enough" || err != nil {
 			t.Errorf("%q, %v", body, err)
 		}
+		// The connection goes back when the part's sender knows that it is sent.
+		for deadline := time.Now().Add(patience); idle(c) == 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("the connection is not kept")
+			}
+		}
 	}
 	if conns.Load() != 1 {
 		t.Errorf("%d connections", conns.Load())
 	}
+}
+
+// idle is how many connections a client keeps.
+func idle(c *Client) int {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	return len(c.pool.idle)
+}
+
+// A back end may answer a part before its sender has returned from writing it;
+// the connection is kept all the same.
+func TestClientAnsweredWhileItWrites(t *testing.T) {
+	c := backEnd(t, func(n int, p *peer) {
+		for p.forward() != nil {
+			p.next()
+			p.respond("enough", true)
+		}
+	})
+	answered := make(chan struct{})
+	c.Dial = func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		nc, err := d.DialContext(ctx, "tcp", c.Address)
+		return &lateWrite{Conn: nc, until: answered}, err
+	}
+	if body, err := fetch(c, post(strings.NewReader(strings.Repeat("x", 100000)), 100000)); body != "enough" || err != nil {
+		t.Errorf("%q, %v", body, err)
+	}
+	if n := idle(c); n != 0 {
+		t.Errorf("%d connections are kept that are still written to", n)
+	}
+	close(answered)
+	for deadline := time.Now().Add(patience); idle(c) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the connection is not kept")
+		}
+	}
+}
+
+// lateWrite returns from its second Write when it is let.
+type lateWrite struct {
+	net.Conn
+	until  chan struct{}
+	writes int
+}
+
+func (c *lateWrite) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if c.writes++; c.writes == 2 {
+		<-c.until
+	}
+	return n, err
 }
 
 // A part of the body that is still on its way would follow in the next

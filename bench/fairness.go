@@ -21,6 +21,7 @@ import (
 
 	"millrace/internal/pool"
 	"millrace/internal/spool"
+	"millrace/internal/supervise"
 )
 
 const (
@@ -37,8 +38,10 @@ type inProcess struct {
 }
 
 func startInProcess(ctx context.Context, s *settings, app string, workers, depth int) (*inProcess, error) {
+	dir := filepath.Join(s.work, "apps")
 	cfg := pool.Config{
-		Name: "bench", Python: s.python, WSGI: app, Dir: filepath.Join(s.work, "apps"), Env: os.Environ(), Preload: true,
+		Name: "bench", Python: s.python, WSGI: app, Dir: dir, Preload: true,
+		Host: pool.HostCommand("bench", s.python, dir, os.Environ(), supervise.Rights{}), Starter: supervise.Local{},
 		MinSpare: workers, MaxSpare: workers, MaxChildren: workers, Depth: depth, Queue: 1024,
 		RequestTimeout: time.Minute, StartupTimeout: time.Minute, StopTimeout: 10 * time.Second, MaxBody: 1 << 20,
 		Spool: spool.New(s.work, 1<<30), Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),

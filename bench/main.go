@@ -1,14 +1,15 @@
 // Command bench runs millrace beside nginx with uWSGI, and beside the
-// prototype of the design, on the same cores with the same load, and prints a
-// Markdown table.
+// prototype of the design, its files beside those of nginx, lighttpd and
+// Caddy, and its gateway beside theirs and HAProxy's, on the same cores with
+// the same load, and prints Markdown tables.
 //
 //	make bench
 //	go run ./bench -rounds 5 -duration 10s
 //
-// Files: peers.go (how each stack is started), procs.go (what its processes
-// cost), load.go (wrk), scenarios.go,
-// fairness.go and slow.go (what is measured), table.go (how it is
-// shown). The stacks of a scenario are all up while each is loaded in turn,
+// Files: peers.go, static_peers.go and gateway_peers.go (how each stack is
+// started), procs.go (what its processes cost), load.go (wrk), scenarios.go,
+// static.go, private.go, cache.go, gateway.go, gateway_slow.go, fairness.go, slow.go and footprint.go
+// (what is measured), table.go (how it is shown). The stacks of a scenario are all up while each is loaded in turn,
 // round after round, so that what else the machine does falls on all of them
 // alike. Figures of different runs are not to be compared.
 //
@@ -68,7 +69,7 @@ func run(ctx context.Context) int {
 	flag.StringVar(&s.python, "python", "/usr/bin/python3", "interpreter of every stack: the one that uWSGI's plugin carries")
 	flag.StringVar(&s.site, "site", ".cache/bench-site", "folder that holds Django for that interpreter")
 	flag.StringVar(&s.prototype, "prototype", os.Getenv("MILLRACE_PROTOTYPE"), "source folder of the design's prototype; default $MILLRACE_PROTOTYPE")
-	only := flag.String("only", "hello,django,kept,overload,fairness,slow", "what to measure")
+	only := flag.String("only", "hello,django,kept,overload,fairness,slow,memory,static-1k,static-120k,static-100m,static-tls,static-folder,private-file,cached-page,gateway-fastcgi,gateway-http,gateway-slow", "what to measure")
 	flag.Parse()
 	if flag.NArg() > 0 || s.rounds < 1 || s.duration < time.Second || s.connections < 1 || s.workers < 1 {
 		fmt.Fprintln(os.Stderr, "bench: at least 1 round of 1s, 1 connection and 1 worker, and no arguments")
@@ -93,6 +94,18 @@ func run(ctx context.Context) int {
 		"overload": overload,
 		"fairness": fairness,
 		"slow":     slow,
+		"memory":   footprint,
+
+		"private-file": privateFile,
+		"cached-page":  cachedPage,
+
+		"gateway-slow": gatewaySlow,
+	}
+	for name, row := range staticRows(&s) {
+		scenarios[name] = static(row)
+	}
+	for name, row := range gatewayRows() {
+		scenarios[name] = gateway(row)
 	}
 	status := 0
 	for _, name := range strings.Split(*only, ",") {

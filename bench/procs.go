@@ -3,6 +3,7 @@ package main
 // Processes: starting and stopping them, and what they cost, from /proc.
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -68,8 +69,8 @@ func (p *process) tail() string {
 // cost is CPU time of a stack's two halves.
 type cost struct{ front, worker time.Duration }
 
-// cost sums over the process trees. With one tree, its root is the front and
-// all below are the workers.
+// cost sums over the process trees. With one tree, its root and millrace's front
+// are the front, and all else below are the workers.
 func (st *stack) cost() (cost, error) {
 	children, err := processTree()
 	if err != nil {
@@ -83,6 +84,10 @@ func (st *stack) cost() (cost, error) {
 			below = &c.worker
 		}
 		for _, pid := range descendants(children, p.cmd.Process.Pid) {
+			if isFront(pid) {
+				c.front += cpuTime(pid)
+				continue
+			}
 			*below += cpuTime(pid)
 		}
 	}
@@ -93,6 +98,26 @@ func (st *stack) cost() (cost, error) {
 		}
 	}
 	return c, nil
+}
+
+// isFront tells millrace's process that answers requests.
+func isFront(pid int) bool {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return err == nil && bytes.HasSuffix(line, []byte("\x00front\x00"))
+}
+
+// frontOf is the process of a millrace that answers requests.
+func frontOf(keeper int) (int, error) {
+	children, err := processTree()
+	if err != nil {
+		return 0, err
+	}
+	for _, pid := range descendants(children, keeper) {
+		if isFront(pid) {
+			return pid, nil
+		}
+	}
+	return 0, fmt.Errorf("process %d has no front", keeper)
 }
 
 // stat is the fields of /proc/PID/stat behind the name, which may hold

@@ -121,6 +121,10 @@ func keptConnections(ctx context.Context, s *settings) error {
 	if _, err := load(ctx, st.url, s.connections, s.warmUp); err != nil {
 		return err
 	}
+	front, err := frontOf(st.front[0].cmd.Process.Pid)
+	if err != nil {
+		return err
+	}
 	few, kept := result{name: fmt.Sprint(s.connections, " connections")}, result{name: fmt.Sprint(many, " connections")}
 	var worst memory
 	for range s.rounds {
@@ -130,7 +134,7 @@ func keptConnections(ctx context.Context, s *settings) error {
 		}
 		few.samples = append(few.samples, one)
 		stop, done := make(chan struct{}), make(chan error, 1)
-		go func() { done <- watchMemory(st.front[0].cmd.Process.Pid, &worst, stop) }()
+		go func() { done <- watchMemory(front, &worst, stop) }()
 		one, err = measure(ctx, s, st, many)
 		close(stop)
 		if err := errors.Join(err, <-done); err != nil {

@@ -15,9 +15,18 @@ import (
 
 const slowClients = 200
 
-// crawl is one slow client: it writes the request a byte at a time, or reads
-// the answer so. It ends with ctx.
-func crawl(ctx context.Context, address string, up bool) error {
+// crawler is a slow client: it writes a request's body a byte at a time, or
+// reads an answer so.
+type crawler struct {
+	head string        // of the request
+	up   bool          // the body is slow
+	beat time.Duration // between two bytes
+
+	begun func() // called after the first byte of its own; may be nil
+}
+
+// crawl is one slow client's life. It ends with ctx.
+func (c crawler) crawl(ctx context.Context, address string) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
@@ -28,23 +37,19 @@ func crawl(ctx context.Context, address string, up bool) error {
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	head := "GET /large HTTP/1.1\r\nHost: slow\r\n\r\n"
-	if up {
-		head = "POST /hello HTTP/1.1\r\nHost: slow\r\nContent-Length: 100000\r\n\r\n"
-	}
-	if _, err := conn.Write([]byte(head)); err != nil {
+	if _, err := conn.Write([]byte(c.head)); err != nil {
 		return err
 	}
-	beat := time.NewTicker(100 * time.Millisecond)
+	beat := time.NewTicker(c.beat)
 	defer beat.Stop()
 	one := make([]byte, 1)
-	for {
+	for first := true; ; first = false {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-beat.C:
 		}
-		if up {
+		if c.up {
 			_, err = conn.Write(one)
 		} else {
 			_, err = conn.Read(one)
@@ -54,6 +59,9 @@ func crawl(ctx context.Context, address string, up bool) error {
 				return nil
 			}
 			return fmt.Errorf("a slow client was cut: %w", err)
+		}
+		if first && c.begun != nil {
+			c.begun()
 		}
 	}
 }
@@ -65,7 +73,11 @@ func besideSlow(ctx context.Context, s *settings, st *stack, address string) (sa
 	failures := make(chan error, slowClients)
 	for i := range slowClients {
 		wg.Go(func() {
-			if err := crawl(ctx, address, i%2 == 0); err != nil {
+			c := crawler{head: "GET /large HTTP/1.1\r\nHost: slow\r\n\r\n", beat: 100 * time.Millisecond}
+			if i%2 == 0 {
+				c.head, c.up = "POST /hello HTTP/1.1\r\nHost: slow\r\nContent-Length: 100000\r\n\r\n", true
+			}
+			if err := c.crawl(ctx, address); err != nil {
 				failures <- err
 			}
 		})

@@ -55,6 +55,11 @@ type Host struct {
 	// error ends the request. nil: nothing is done.
 	Prepare func(cmd *exec.Cmd) error
 
+	// Start starts a process in place of cmd.Start, for whoever has others start
+	// them: it takes the command's Path, Args, Env and Dir, and its Stdin, Stdout
+	// and Stderr, each an *os.File or nil, the null device. nil: cmd.Start.
+	Start func(cmd *exec.Cmd) (Process, error)
+
 	// MaxProcesses is how many processes may be there at a time, those on
 	// their way out included; one more is gateway.ErrOverloaded. 0: no limit.
 	MaxProcesses int

@@ -565,3 +565,43 @@ func TestNothingIsLeft(t *testing.T) {
 		t.Errorf("a process was not reaped: %d, %v", pid, err)
 	}
 }
+
+// noted is a Process that somebody else has started.
+type noted struct {
+	Process
+	waited *int
+}
+
+func (n noted) Wait() Exit {
+	*n.waited++
+	return n.Process.Wait()
+}
+
+// Whoever has others start processes is asked to, and told of all that the
+// program is to have.
+func TestStartByAnother(t *testing.T) {
+	h := program(t, "environ")
+	started, waited := 0, 0
+	h.Start = func(cmd *exec.Cmd) (Process, error) {
+		started++
+		if cmd.Stdout == nil || cmd.Stderr == nil || cmd.Path != h.Path {
+			t.Errorf("it is to start %+v", cmd)
+		}
+		p, err := startChild(cmd)
+		return noted{p, &waited}, err
+	}
+	if got := text(t, h, get()); !strings.Contains(got, "GATEWAY_INTERFACE=CGI/1.1") {
+		t.Errorf("the response is %q", got)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if started != 1 || waited != 1 {
+		t.Errorf("started %d times, waited for %d times; want once each", started, waited)
+	}
+	h = program(t, "environ")
+	h.Start = func(*exec.Cmd) (Process, error) { return nil, os.ErrPermission }
+	if _, err := h.RoundTrip(t.Context(), get()); !errors.Is(err, os.ErrPermission) || !errors.Is(err, gateway.ErrUnreachable) {
+		t.Errorf("the error is %v", err)
+	}
+}

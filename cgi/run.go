@@ -20,6 +20,8 @@ import (
 type run struct {
 	host   *Host
 	cmd    *exec.Cmd
+	proc   Process  // cmd, started
+	exit   Exit     // its end, once exited is closed
 	in     *os.File // our end of its standard input; nil: it has none, or a file
 	out    *os.File // of its standard output
 	errs   *os.File // of its standard error
@@ -138,7 +140,11 @@ func (r *run) spawn(req *gateway.Request) error {
 		return err
 	}
 	r.cmd.Stdout, r.cmd.Stderr = out, errs
-	if err := r.cmd.Start(); err != nil {
+	start := r.host.Start
+	if start == nil {
+		start = startChild
+	}
+	if r.proc, err = start(r.cmd); err != nil {
 		return startError(r.cmd.Path, err)
 	}
 	return nil
@@ -201,7 +207,7 @@ func (r *run) release() {
 
 // reap waits for the process.
 func (r *run) reap() {
-	_ = r.cmd.Wait() // its status is in ProcessState
+	r.exit = r.proc.Wait()
 	r.mu.Lock()
 	r.over = true
 	if r.reading {
@@ -221,7 +227,7 @@ func (r *run) live() {
 		r.end()
 	case <-r.left:
 		if !within(r.exited, r.stop, r.host.grace()) {
-			r.host.logger().Warn("a CGI program does not end after its response and is ended", "program", r.cmd.Path, "pid", r.cmd.Process.Pid)
+			r.host.logger().Warn("a CGI program does not end after its response and is ended", "program", r.cmd.Path, "pid", r.proc.PID())
 			r.end()
 		}
 	}
@@ -232,9 +238,9 @@ func (r *run) live() {
 
 // end makes the process end, and what it started with it.
 func (r *run) end() {
-	terminate(r.cmd.Process)
+	r.proc.Terminate()
 	within(r.exited, nil, r.host.grace())
-	kill(r.cmd.Process)
+	r.proc.Kill()
 	<-r.exited
 }
 
@@ -419,8 +425,8 @@ func (r *run) read(b []byte) (int, error) {
 	if !errors.Is(err, io.EOF) && !expired {
 		return n, fmt.Errorf("cgi: cannot read the output of %s: %w", r.cmd.Path, err)
 	}
-	if within(r.exited, r.stop, settling) && r.cmd.ProcessState.ExitCode() < 0 {
-		return n, fmt.Errorf("cgi: %s ended by %s within its response: %w", r.cmd.Path, r.cmd.ProcessState, gateway.ErrBadResponse)
+	if within(r.exited, r.stop, settling) && r.exit.Code < 0 {
+		return n, fmt.Errorf("cgi: %s ended within its response: %s: %w", r.cmd.Path, r.exit.Status, gateway.ErrBadResponse)
 	}
 	return n, io.EOF
 }
@@ -463,7 +469,7 @@ func (r *run) readHead(limit int) (head *gateway.Head, rest []byte, err error) {
 func (r *run) headless(n int) error {
 	how := "closed its output"
 	if within(r.exited, r.stop, settling) {
-		how = "ended with " + r.cmd.ProcessState.String()
+		how = "ended: " + r.exit.Status
 	}
 	within(r.said, r.stop, settling)
 	said := ""
@@ -481,8 +487,8 @@ func (r *run) ended() {
 	close(r.left)
 	if within(r.exited, r.stop, settling) {
 		within(r.said, r.stop, settling)
-		if state := r.cmd.ProcessState; !state.Success() {
-			r.host.logger().Warn("a CGI program ended badly, after its response", "program", r.cmd.Path, "status", state.String())
+		if r.exit.Code != 0 {
+			r.host.logger().Warn("a CGI program ended badly, after its response", "program", r.cmd.Path, "status", r.exit.Status)
 		}
 	}
 }

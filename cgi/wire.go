@@ -57,6 +57,10 @@ var (
 	requestNames    = []string{"GATEWAY_INTERFACE", "HTTPS", "ORIG_PATH_INFO", "ORIG_PATH_TRANSLATED", "ORIG_SCRIPT_FILENAME", "ORIG_SCRIPT_NAME", "UNIQUE_ID"}
 )
 
+// MayBeVariable reports whether a request may set a variable of this name in the
+// environment of a program.
+func MayBeVariable(name string) bool { return requestVariable(name) }
+
 // requestVariable reports whether a request may set a variable of this name.
 func requestVariable(name string) bool {
 	for i := range len(name) {

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,6 +36,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	beProgram()
 	code, err := prepare(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
@@ -86,17 +88,30 @@ type server struct {
 // not stop, or leaves a process behind.
 func start(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
+	return startWith(t, dir, 4, args...) // keeper, front, host, a worker
+}
+
+// startWith is start with as many processes at least.
+func startWith(t *testing.T, dir string, least int, args ...string) *server {
+	t.Helper()
 	s := launch(t, dir, args...)
+	s.ready(least)
+	return s
+}
+
+// ready waits until the server is.
+func (s *server) ready(least int) {
+	t := s.t
+	t.Helper()
 	s.waitFor("ready", func() bool { return s.log.has(readyLine) })
 	m := bannerURL.FindStringSubmatch(s.log.String())
 	if m == nil {
 		t.Fatalf("no address in the banner:\n%s", s.log)
 	}
 	s.url = m[1]
-	if n := len(s.processes()); n < 3 { // master, host, a worker
-		t.Fatalf("only %d processes carry %s: those left behind would not be found", n, marker)
-	}
-	return s
+	// Or those left behind would not be found. Some may be on their way: the
+	// server is ready when the first worker is.
+	s.waitFor(fmt.Sprintf("%d processes that carry %s", least, marker), func() bool { return len(s.processes()) >= least })
 }
 
 var (
@@ -107,12 +122,20 @@ var (
 // launch is start without the wait.
 func launch(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
+	return launchBy(t, nil, dir, args...)
+}
+
+// launchBy is launch through another program, which executes what its further
+// arguments are.
+func launchBy(t *testing.T, through []string, dir string, args ...string) *server {
+	t.Helper()
 	s := &server{t: t, dir: dir, log: &output{}, ended: make(chan struct{}), id: fmt.Sprintf("%d-%s-%d", os.Getpid(), t.Name(), time.Now().UnixNano())}
 	all := []string{"serve"}
 	if _, err := os.Stat(filepath.Join(dir, "millrace.toml")); err != nil { // which says itself where to listen
 		all = append(all, "--listen", "127.0.0.1:0")
 	}
-	s.cmd = exec.Command(binary, append(all, args...)...)
+	all = append(append(slices.Clone(through), binary), append(all, args...)...)
+	s.cmd = exec.Command(all[0], all[1:]...)
 	s.cmd.Dir = dir
 	s.cmd.Env = append(os.Environ(), marker+"="+s.id)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
@@ -135,6 +158,15 @@ func (s *server) stop() {
 	case <-s.ended:
 	case <-time.After(limit):
 		s.t.Errorf("millrace did not stop within %v of SIGTERM", limit)
+		for pid, line := range s.processes() { // what their goroutines wait for
+			if strings.Contains(line, "millrace ") {
+				syscall.Kill(pid, syscall.SIGQUIT)
+			}
+		}
+		select {
+		case <-s.ended:
+		case <-time.After(5 * time.Second):
+		}
 		s.cmd.Process.Kill()
 		<-s.ended
 	}
@@ -218,6 +250,21 @@ func (s *server) run(args ...string) string {
 	return string(out)
 }
 
+// try runs another command of millrace that may fail: its output and its exit
+// status.
+func (s *server) try(args ...string) (output string, code int) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Dir = s.dir
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		s.t.Fatalf("millrace %s: %v", strings.Join(args, " "), err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
 // appStatus is what the tests read of one app in `millrace status --json`.
 type appStatus struct {
 	Name       string
@@ -253,10 +300,22 @@ func (s *server) status() appStatus {
 	return appStatus{}
 }
 
-// peakMemory is the most that the master ever held, in bytes.
+// front is the process that answers requests.
+func (s *server) front() int {
+	s.t.Helper()
+	for pid, line := range s.processes() {
+		if strings.HasSuffix(line, " front") {
+			return pid
+		}
+	}
+	s.t.Fatalf("no front among %v", s.processes())
+	return 0
+}
+
+// peakMemory is the most that the front ever held, in bytes.
 func (s *server) peakMemory() int64 {
 	s.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.front()))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -404,5 +463,12 @@ func python(t *testing.T, dir string, env []string, args ...string) {
 	cmd.Env = append(os.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("python %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -46,7 +46,7 @@ max_body = "1MiB"
 `))
 	host := "Host: x\r\n"
 	for _, tt := range []struct{ name, request, want string }{
-		{"no request line", "\r\n\r\n\r\n", "400"},
+		{"no request line", "\r\n\r\n\r\n\r\n\r\n", "400"},
 		{"garbage", "\x16\x03\x01\x02\x00garbage\r\n\r\n", "400"},
 		{"no version", "GET /\r\n\r\n", "400"},
 		{"bad version", "GET / HTTP/9.9\r\n" + host + "\r\n", "505"},
@@ -58,7 +58,7 @@ max_body = "1MiB"
 		{"space before the colon", "GET / HTTP/1.1\r\n" + host + "X : a\r\n\r\n", "400"},
 		{"header without a colon", "GET / HTTP/1.1\r\n" + host + "nonsense\r\n\r\n", "400"},
 		{"large header", "GET / HTTP/1.1\r\n" + host + "X: " + strings.Repeat("a", 40000) + "\r\n\r\n", "431"},
-		{"large request line", "GET /" + strings.Repeat("a", 40000) + " HTTP/1.1\r\n" + host + "\r\n", "431"},
+		{"large request line", "GET /" + strings.Repeat("a", 40000) + " HTTP/1.1\r\n" + host + "\r\n", "414"},
 		{"bad length", "POST / HTTP/1.1\r\n" + host + "Content-Length: 1x\r\n\r\n", "400"},
 		{"negative length", "POST / HTTP/1.1\r\n" + host + "Content-Length: -1\r\n\r\n", "400"},
 		{"two lengths", "POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", "400"},

@@ -41,15 +41,22 @@ type load struct {
 	first  error
 }
 
-func startLoad(url string, clients int) *load {
+func startLoad(url string, clients int) *load { return startLoadOf(http.MethodPost, url, clients) }
+
+// startLoadOf sends requests of a method that the transport does not send again
+// behind our back: POST, or PUT for one that is idempotent.
+func startLoadOf(method, url string, clients int) *load {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*limit)
 	l := &load{cancel: cancel, codes: map[int]int{}}
 	c := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
 	for range clients {
 		l.wg.Go(func() {
 			for ctx.Err() == nil {
-				// A POST: what the transport may not send again behind our back.
-				resp, err := c.Post(url, "text/plain", nil)
+				req, err := http.NewRequestWithContext(context.Background(), method, url, nil)
+				var resp *http.Response
+				if err == nil {
+					resp, err = c.Do(req)
+				}
 				code := -1
 				if err == nil {
 					if _, err = io.Copy(io.Discard, resp.Body); err == nil {

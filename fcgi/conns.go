@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"millrace/gateway"
@@ -31,9 +32,12 @@ type pool struct {
 	queued  int // those in queue, and those taken off who do not run yet
 	closed  bool
 	limits  limits
-	asking  *asking
-	sweep   *time.Timer // closes what is idle for long
-	relief  *time.Timer // closes what is idle while others are silent for long
+
+	capacity atomic.Int64 // of the limits, and 1; 0: they are not known
+
+	asking *asking
+	sweep  *time.Timer // closes what is idle for long
+	relief *time.Timer // closes what is idle while others are silent for long
 }
 
 const (

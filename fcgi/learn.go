@@ -54,6 +54,7 @@ func (c *Client) learn(ctx context.Context) error {
 			return nil
 		case c.Reuse != ReuseAuto:
 			*l = limits{known: true, keep: c.Reuse == ReuseAlways, requests: 1}
+			p.capacity.Store(int64(c.capacityOf(l)) + 1)
 		case p.asking != nil:
 			a := p.asking
 			p.mu.Unlock()
@@ -102,6 +103,7 @@ func (c *Client) ask(ctx context.Context, a *asking) {
 			l.until = time.Now().Add(askAgain << min(l.silent, askDoubles))
 		}
 		p.limits = l
+		p.capacity.Store(int64(c.capacityOf(&l)) + 1)
 	} else {
 		a.err = err
 	}

@@ -401,19 +401,23 @@ func spelledOneWay(path string) bool {
 }
 
 // Split returns how a request's path is divided for an app that is mounted at
-// mount, "" for the root. A front server that divided the path itself is
+// mount, "" for the root. A script that was found for the request goes before
+// all else (WithScript). A front server that divided the path itself is
 // believed unless mount is given. ok is false for a path outside the mount.
 func Split(r *http.Request, mount string) (target Target, ok bool) {
+	if s := scriptOf(r); s != nil {
+		return Target{ScriptName: s.Name, PathInfo: s.Info, ContentLength: -1, Params: s.Params}.withParams(r), true
+	}
 	if mount == "" {
 		if front := FrontOf(r.Context()); front != nil {
-			return Target{ScriptName: front.ScriptName, PathInfo: front.PathInfo, ContentLength: -1}, true
+			return Target{ScriptName: front.ScriptName, PathInfo: front.PathInfo, ContentLength: -1}.withParams(r), true
 		}
 	}
 	info, ok := strings.CutPrefix(r.URL.Path, mount)
 	if !ok || mount != "" && info != "" && info[0] != '/' {
 		return Target{}, false
 	}
-	return Target{ScriptName: mount, PathInfo: info, ContentLength: -1}, true
+	return Target{ScriptName: mount, PathInfo: info, ContentLength: -1}.withParams(r), true
 }
 
 // appendOwn appends what the front server said, without headers, path and

@@ -56,6 +56,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fail := func(status int, err error) {
 		log.Error("cannot pass a request on", "method", r.Method, "uri", r.RequestURI, "status", status, "error", err)
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		OwnAnswer(w)
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, http.StatusText(status)+"\n")
 	}

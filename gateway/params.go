@@ -15,6 +15,10 @@ type Target struct {
 	ScriptName    string // SCRIPT_NAME, decoded: "" or "/prefix"
 	PathInfo      string // PATH_INFO, decoded
 	ContentLength int64  // bytes of the body; negative: the request has none
+
+	// Params are what else routing knows: SCRIPT_FILENAME, DOCUMENT_ROOT. They
+	// are written last, over whatever there is of their names.
+	Params []Param
 }
 
 // ErrDuplicateContentType is returned for a request with two Content-Type
@@ -60,7 +64,14 @@ func AppendHTTP(params []Param, r *http.Request, target Target) ([]Param, error)
 	if target.ContentLength >= 0 {
 		params = append(params, Param{"CONTENT_LENGTH", strconv.FormatInt(target.ContentLength, 10)})
 	}
-	return appendHeaders(params, r)
+	params, err := appendHeaders(params, r)
+	if asked := AskedOf(r.Context()); asked != nil {
+		params = asked.append(params)
+	}
+	for _, p := range target.Params {
+		params = Set(params, p.Name, p.Value)
+	}
+	return params, err
 }
 
 // appendOwn appends what the server itself knows of a request.
@@ -86,6 +97,12 @@ func appendOwn(params []Param, r *http.Request, target Target) []Param {
 	)
 	if r.TLS != nil {
 		params = append(params, Param{"HTTPS", "on"})
+	}
+	if user := UserOf(r.Context()); user != nil {
+		params = append(params, Param{"REMOTE_USER", user.Name})
+		if user.Type != "" {
+			params = append(params, Param{"AUTH_TYPE", user.Type})
+		}
 	}
 	return params
 }
@@ -172,6 +189,8 @@ var wellKnown = map[string]string{
 	"Sec-Fetch-Mode":            "HTTP_SEC_FETCH_MODE",
 	"Sec-Fetch-Site":            "HTTP_SEC_FETCH_SITE",
 	"Sec-Fetch-User":            "HTTP_SEC_FETCH_USER",
+	"Traceparent":               "HTTP_TRACEPARENT",
+	"Tracestate":                "HTTP_TRACESTATE",
 	"Upgrade-Insecure-Requests": "HTTP_UPGRADE_INSECURE_REQUESTS",
 	"User-Agent":                "HTTP_USER_AGENT",
 	"X-Csrftoken":               "HTTP_X_CSRFTOKEN",
@@ -180,6 +199,7 @@ var wellKnown = map[string]string{
 	"X-Forwarded-Proto":         "HTTP_X_FORWARDED_PROTO",
 	"X-Real-Ip":                 "HTTP_X_REAL_IP",
 	"X-Request-Id":              "HTTP_X_REQUEST_ID",
+	"X-Request-Start":           "HTTP_X_REQUEST_START",
 	"X-Requested-With":          "HTTP_X_REQUESTED_WITH",
 
 	"Connection":        "",
@@ -257,8 +277,14 @@ func FromHTTP(r *http.Request, target Target) (*Request, error) {
 	if target.ContentLength > 0 {
 		req.Body = r.Body
 	}
-	if front := FrontOf(r.Context()); front != nil {
-		req.Role, req.Data, req.DataLength = front.Role, front.Data, front.DataLength
+	req.Role = RoleOf(r.Context())
+	switch asked, front := AskedOf(r.Context()), FrontOf(r.Context()); {
+	case req.Role == Authorizer:
+		req.Params = forAuthorizer(req.Params)
+	case asked != nil && asked.Data != nil:
+		req.Data, req.DataLength = asked.Data(), asked.DataLength
+	case asked == nil && front != nil:
+		req.Data, req.DataLength = front.Data, front.DataLength
 	}
 	return req, nil
 }

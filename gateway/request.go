@@ -117,9 +117,14 @@ type Response struct {
 	Head
 
 	// Body is never nil and is closed by the caller, also when it was read to
-	// its end. A read that fails with anything but io.EOF means that the
+	// its end. Close may come while another goroutine reads, whose Read it ends. A read that fails with anything but io.EOF means that the
 	// response was cut short: whoever passes it on must not end it properly.
 	Body io.ReadCloser
+
+	// Trailer is what came behind the body (RFC 9110, section 6.5), once that
+	// has given io.EOF; before, and where there is none, it is empty. HTTP alone
+	// has trailers.
+	Trailer http.Header
 }
 
 // RoundTripper sends requests to a back end. The clients of all protocols are
@@ -142,6 +147,7 @@ var (
 	ErrNotAnswered = errors.New("the back end hung up before its response")  // 502
 	ErrTooLarge    = errors.New("the request does not fit the protocol")     // 431 for parameters
 	ErrUnsupported = errors.New("the back end does not know what was asked") // 502; a role
+	ErrForbidden   = errors.New("the program may not be run")                // 403
 )
 
 // StatusOf is the HTTP status for an error of RoundTrip.
@@ -151,6 +157,8 @@ func StatusOf(err error) int {
 		return http.StatusServiceUnavailable
 	case errors.Is(err, ErrTimeout), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusGatewayTimeout
+	case errors.Is(err, ErrForbidden):
+		return http.StatusForbidden
 	case errors.Is(err, ErrBody):
 		return http.StatusBadRequest
 	case errors.Is(err, ErrTooLarge):

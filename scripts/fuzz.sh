@@ -9,7 +9,7 @@ while read -r package; do
   names="$(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true)"
   for name in $names; do
     echo "== $package $name"
-    go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" "$package"
+    go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 5s "$package"
     count=$((count + 1))
   done
 done < <(go list ./...)

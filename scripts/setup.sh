@@ -5,7 +5,7 @@
 # left alone. A file .cache/NAME.stamp holds the hash of what was asked for.
 #
 #   scripts/setup.sh            what `make test` needs
-#   scripts/setup.sh bench      also what `make bench` needs
+#   scripts/setup.sh bench      also what `make bench` needs, and chromium
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p .cache
@@ -90,9 +90,9 @@ fi
 # The servers that the tests run beside millrace. Where they can't be had
 # (another system, no rights), their tests say so and are skipped; where they
 # were installed once, a missing one is a failure.
-peers=(nginx-light lighttpd apache2-bin libapache2-mod-fcgid haproxy media-types
-  php-fpm php-cgi libfcgi-dev libfcgi-perl fcgiwrap uwsgi-core uwsgi-plugin-python3
-  tomcat10 default-jre-headless)
+peers=(nginx-light libnginx-mod-stream lighttpd apache2-bin apache2-utils libapache2-mod-fcgid haproxy media-types
+  php-fpm php-cgi libfcgi-dev libfcgi-perl fcgiwrap nodejs uwsgi-core uwsgi-plugin-python3
+  tomcat10 default-jre-headless curl openssl)
 if debian gcc libc6-dev "${peers[@]}"; then
   stamp peers "${peers[*]}"
 else
@@ -100,12 +100,32 @@ else
   say "not every peer could be installed: the tests beside the missing ones are skipped"
 fi
 
+# An ACME authority for the tests of automatic certificates, and a DNS server
+# that has every name lead to this machine. They are programs beside the tests,
+# not among what the product is built from.
+pebble=github.com/letsencrypt/pebble/v2
+want="$pebble v2.10.3"
+if ! stamped acme "$want" || ! [ -x .cache/bin/pebble ] || ! [ -x .cache/bin/pebble-challtestsrv ]; then
+  say "$want, in .cache/bin"
+  rm -f .cache/acme.stamp
+  if GOBIN="$PWD/.cache/bin" go install "$pebble/cmd/pebble@v2.10.3" "$pebble/cmd/pebble-challtestsrv@v2.10.3" >.cache/acme.log 2>&1; then
+    stamp acme "$want"
+  else
+    say "pebble could not be built (.cache/acme.log): the tests of automatic certificates are skipped"
+  fi
+fi
+
 [ "${1:-}" = bench ] || exit 0
 
 # The peers of the benchmark. One that can't be had is named as missing in
 # the table, so a failure here is told and not fatal.
-debian nginx-light uwsgi-core uwsgi-plugin-python3 wrk ||
+debian nginx-light uwsgi-core uwsgi-plugin-python3 wrk lighttpd lighttpd-mod-openssl caddy ||
   say "not every peer of the benchmark could be installed: the table names what is missing"
+
+# A browser, in which a test of internal/static looks at listings. It is not
+# among what make test needs: 124 MB to fetch, and 40 s.
+debian chromium ||
+  say "chromium could not be installed: the test that looks at listings is skipped"
 
 # Django for the interpreter that uWSGI's plugin carries. Django is pure
 # Python: any pip can put it into a folder.

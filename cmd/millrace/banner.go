@@ -23,13 +23,20 @@ func banner(out io.Writer, f *found, s *server.Status) error {
 	fmt.Fprintf(w, "millrace %s: %s\n", version, headline(f))
 	for i := range f.Config.Sites {
 		site := &f.Config.Sites[i]
-		for _, address := range site.Listen {
+		for _, address := range site.Addresses() {
+			if tls := site.TLS; tls != nil && tls.Redirect && slices.Contains(tls.Plain, address) {
+				fmt.Fprintf(w, "  %s/\tredirect: to https%s\n", urlOf(s, address), describeHosts(site))
+				continue
+			}
 			printRoutes(w, f, site, urlOf(s, address))
 		}
 	}
 	for _, a := range s.Listen {
-		if a.App != "" { // for other front servers
+		switch {
+		case a.App != "": // for other front servers
 			fmt.Fprintf(w, "  %s\tapp: %s\n", a.URL, describeApp(f, a.App))
+		case a.Status:
+			fmt.Fprintf(w, "  %s\tstatus\n", a.URL)
 		}
 	}
 	failing := ""
@@ -69,7 +76,7 @@ func headline(f *found) string {
 
 func urlOf(s *server.Status, given string) string {
 	for _, a := range s.Listen {
-		if a.Given == given {
+		if a.Given == given && !a.Status {
 			return a.URL
 		}
 	}
@@ -83,11 +90,13 @@ func printRoutes(w io.Writer, f *found, site *config.Site, url string) {
 		}
 		return url + path
 	}
-	hosts := ""
-	if len(site.Hosts) > 0 {
-		hosts = " (" + strings.Join(site.Hosts, ", ") + ")"
-	}
-	for _, r := range site.Routes {
+	hosts := describeHosts(site)
+	for i := range site.Routes {
+		if more := len(site.Routes) - maxRoutes; i == maxRoutes && more > 1 {
+			fmt.Fprintf(w, "  %s\tand %d more routes%s\n", at("/"), more, hosts)
+			break
+		}
+		r := &site.Routes[i]
 		path := strings.TrimSuffix(r.Path, "*")
 		switch {
 		case r.Regexp != "":
@@ -95,20 +104,48 @@ func printRoutes(w io.Writer, f *found, site *config.Site, url string) {
 		case path == "":
 			path = "/"
 		}
-		what := ""
-		switch {
-		case r.Files != nil:
-			what = "files: " + describeFiles(f, r.Files.Root)
-		case r.Upstream != "":
-			what = "upstream: " + describeUpstream(f, r.Upstream)
-		default:
-			what = "app: " + describeApp(f, r.App)
-		}
-		fmt.Fprintf(w, "  %s\t%s%s\n", at(path), what, hosts)
+		fmt.Fprintf(w, "  %s\t%s%s\n", at(path), describeRoute(f, r), hosts)
 	}
 	if site.Root != "" {
 		fmt.Fprintf(w, "  %s\tfiles: %s, where nothing else answers%s\n", at("/"), site.Root, hosts)
 	}
+}
+
+func describeHosts(site *config.Site) string {
+	if len(site.Hosts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(site.Hosts, ", ") + ")"
+}
+
+// maxRoutes is how many routes of a site the banner names.
+const maxRoutes = 50
+
+// describeRoute is what a route does.
+func describeRoute(f *found, r *config.Route) string {
+	switch {
+	case r.Files != nil:
+		return "files: " + describeFiles(f, r.Files.Root)
+	case r.Status:
+		return "status"
+	case r.Health:
+		return "health"
+	case r.Upstream != "":
+		return "upstream: " + describeUpstream(f, r.Upstream)
+	case r.Redirect != nil:
+		return fmt.Sprintf("redirect: %d to %s", r.Redirect.Status, r.Redirect.To)
+	case r.Respond != nil:
+		return fmt.Sprintf("respond: %d", r.Respond.Status)
+	case r.App != "":
+		return "app: " + describeApp(f, r.App)
+	case r.CGI != nil:
+		return "cgi: " + r.CGI.Root
+	case r.UserDirs != nil:
+		return "folders of users"
+	case r.Rewrite != nil:
+		return "rewrite: " + r.Rewrite.To
+	}
+	return "nothing"
 }
 
 func describeApp(f *found, name string) string {
@@ -116,15 +153,37 @@ func describeApp(f *found, name string) string {
 	if a == nil {
 		return name
 	}
-	workers := fmt.Sprintf("%d to %d workers", a.MinSpare, a.MaxChildren)
-	if a.MinSpare == a.MaxChildren {
-		workers = count(a.MaxChildren, "worker")
-	}
 	wsgi := a.WSGI
+	if len(a.Command) > 0 {
+		wsgi = strings.Join(a.Command, " ")
+	}
 	if f.Kind == project.KindDemo {
 		wsgi = "demo"
 	}
-	return wsgi + ", " + workers
+	return wsgi + ", " + describeWorkers(a)
+}
+
+func describeWorkers(a *config.App) string {
+	fewest := a.MinSpare
+	switch {
+	case a.Method == "cgi":
+		return fmt.Sprintf("a process a request, %d at a time", a.MaxChildren)
+	case a.Scaling == "ondemand":
+		fewest = 0
+	case a.Scaling == "static":
+		fewest = a.MaxChildren
+	}
+	if a.Method == "prefork" && a.Threads > 0 {
+		of := " of " + count(a.Threads, "thread")
+		if a.Workers > 0 || a.Scaling == "static" {
+			return count(a.MaxChildren, "process") + of
+		}
+		return fmt.Sprintf("up to %s", count(a.MaxChildren, "process")) + of
+	}
+	if fewest == a.MaxChildren {
+		return count(a.MaxChildren, "worker")
+	}
+	return fmt.Sprintf("%d to %d workers", fewest, a.MaxChildren)
 }
 
 func describeUpstream(f *found, name string) string {
@@ -132,9 +191,12 @@ func describeUpstream(f *found, name string) string {
 	if u == nil {
 		return name
 	}
-	servers := u.Servers
+	var servers []string
+	for _, s := range u.Servers {
+		servers = append(servers, s.Address)
+	}
 	if more := len(servers) - maxNamed; more > 0 {
-		servers = append(slices.Clone(servers[:maxNamed]), fmt.Sprintf("and %d more", more))
+		servers = append(servers[:maxNamed:maxNamed], fmt.Sprintf("and %d more", more))
 	}
 	return fmt.Sprintf("%s, %s at %s", name, u.Protocol, strings.Join(servers, ", "))
 }

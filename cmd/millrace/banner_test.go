@@ -24,7 +24,7 @@ func TestBanner(t *testing.T) {
 				{Path: "/api/*", Upstream: "api"},
 				{App: "main"},
 			}}},
-			Upstreams: map[string]*config.Upstream{"api": {Protocol: "fastcgi", Servers: []string{"a:1", "b:2", "c:3", "d:4", "e:5", "f:6"}}},
+			Upstreams: map[string]*config.Upstream{"api": {Protocol: "fastcgi", Servers: []config.UpstreamServer{{Address: "a:1"}, {Address: "b:2"}, {Address: "c:3"}, {Address: "d:4"}, {Address: "e:5"}, {Address: "f:6"}}}},
 			Apps:      map[string]*config.App{"main": {WSGI: "mysite.wsgi:application", MinSpare: 2, MaxChildren: 20}},
 		},
 	}}
@@ -53,5 +53,33 @@ ready
 	}
 	if got := describeFiles(django, []string{"/1", "/2", "/3", "/4", "/5", "/6", "/7"}); got != "/1, /2, /3, /4, /5, and 2 more" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestBannerOfTLS: an address that only leads to https is not said to serve.
+func TestBannerOfTLS(t *testing.T) {
+	f := &found{Found: &project.Found{Kind: project.KindConfig, Source: "/srv/m.toml", Config: &config.Config{
+		Sites: []config.Site{{
+			Listen: []string{":443"}, Hosts: []string{"a.example"}, Root: "/srv/public",
+			TLS: &config.TLS{Plain: []string{":80"}, Redirect: true},
+		}, {
+			Listen: []string{":443"}, Hosts: []string{"b.example"}, Root: "/srv/public",
+			TLS: &config.TLS{Plain: []string{":80"}},
+		}},
+	}}}
+	status := &server.Status{Listen: []server.Address{{Given: ":443", URL: "https://localhost"}, {Given: ":80", URL: "http://localhost"}}}
+	var out strings.Builder
+	if err := banner(&out, f, status); err != nil {
+		t.Fatal(err)
+	}
+	want := `millrace 0.1: /srv/m.toml
+  https://localhost/  files: /srv/public, where nothing else answers (a.example)
+  http://localhost/   redirect: to https (a.example)
+  https://localhost/  files: /srv/public, where nothing else answers (b.example)
+  http://localhost/   files: /srv/public, where nothing else answers (b.example)
+ready
+`
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
 }

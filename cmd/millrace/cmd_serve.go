@@ -4,10 +4,12 @@ import (
 	"context"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
+	"millrace/internal/keeper"
 	"millrace/internal/server"
 )
 
@@ -25,8 +27,12 @@ func serveCommand() *cobra.Command {
 
 Flags go before what the configuration says; those about workers are for every app.
 
+Two processes do it: a small one that keeps the configuration, the sockets and the
+apps' processes, and the one that it starts to answer requests, as [server] user
+if there is one. With --reload it is one.
+
 Signals: TERM and INT let running requests end and stop (a second one stops at
-once), HUP reloads, USR1 opens the logs anew.`,
+once), HUP reloads, USR1 opens the logs anew, USR2 upgrades.`,
 		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -44,15 +50,35 @@ once), HUP reloads, USR1 opens the logs anew.`,
 // times a second: at GOGC=400 the collector took 4% of a hello's time, at 1000
 // it takes half of that. Without the soft limit 1,000 connections took 127 MB;
 // with it the collector works harder from there on. It refuses no memory.
+// The limit is a sixteenth of a small machine's memory.
 func tuneMemory() {
-	const soft = 64 << 20
+	const least, most = 16 << 20, 64 << 20
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetGCPercent(1000)
-		debug.SetMemoryLimit(soft)
+		debug.SetMemoryLimit(min(max(machineMemory()/16, least), most))
 	}
 }
 
+// startFolder is the working folder by the name that it was entered by; ""
+// where that has no symlinks. A program that takes another's place asks when
+// the folder of that name may be another one already.
+func startFolder() string {
+	named := os.Getenv("PWD")
+	if os.Getenv(keeper.StateVariable) == "" {
+		named, _ = os.Getwd() // which looks whether PWD is true
+	}
+	real, err := filepath.EvalSymlinks(named)
+	if !filepath.IsAbs(named) || err != nil || real == named {
+		return ""
+	}
+	return named
+}
+
 func serve(ctx context.Context, f *serveFlags, stdout, stderr io.Writer) error {
+	f.folder = startFolder()
+	if !f.reload {
+		return keep(ctx, f, stdout, stderr)
+	}
 	s := &service{
 		plan:    f.plan,
 		stderr:  stderr,

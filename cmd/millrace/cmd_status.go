@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,34 +18,54 @@ import (
 func statusCommand() *cobra.Command {
 	var control string
 	var asJSON bool
+	var every time.Duration
 	cmd := &cobra.Command{
 		Use:   "status [TARGET]",
 		Short: "What the running server does",
-		Args:  atMost(1),
+		Example: `  millrace status                 once
+  millrace status --watch         again each second, until Ctrl-C
+  millrace status --watch=500ms
+  millrace status --json          all there is, for programs`,
+		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := dial(control, args)
-			if err != nil {
-				return err
+			out := cmd.OutOrStdout()
+			show := func(w io.Writer) error { return showStatus(cmd.Context(), w, control, args, asJSON) }
+			switch {
+			case !cmd.Flags().Changed("watch"):
+				return show(out)
+			case every < minWatch:
+				return &usageError{fmt.Sprintf("--watch=%s is too often", every), fmt.Sprintf("once in %s is the most", minWatch)}
 			}
-			defer c.Close()
-			body, err := c.Status(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				_, err := cmd.OutOrStdout().Write(body)
-				return err
-			}
-			s := new(server.Status)
-			if err := json.Unmarshal(body, s); err != nil {
-				return fmt.Errorf("unexpected status, is it a millrace? %w", err)
-			}
-			return printStatus(cmd.OutOrStdout(), s)
+			return watchStatus(cmd.Context(), out, every, show)
 		},
 	}
 	controlFlag(cmd, &control)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON, for programs")
+	cmd.Flags().DurationVar(&every, "watch", time.Second, "again and again, each `INTERVAL`")
+	cmd.Flags().Lookup("watch").NoOptDefVal = "1s"
 	return cmd
+}
+
+// showStatus writes the status of the server that serves the target.
+func showStatus(ctx context.Context, out io.Writer, control string, args []string, asJSON bool) error {
+	c, err := dial(control, args)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	body, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		_, err := out.Write(body)
+		return err
+	}
+	s := new(server.Status)
+	if err := json.Unmarshal(body, s); err != nil {
+		return fmt.Errorf("unexpected status, is it a millrace? %w", err)
+	}
+	return s.WriteText(out)
 }
 
 // controlFlag is --control of the commands that talk to a server.
@@ -71,6 +90,15 @@ func dial(control string, args []string) (*admin.Client, error) {
 			return nil, err
 		}
 		sockets = append(sockets, more...)
+		named, err := namedPlace(target)
+		if err != nil {
+			return nil, err
+		}
+		link, err := derivedControl(named)
+		if err != nil {
+			return nil, err
+		}
+		sockets = distinct(append(sockets, link))
 	}
 	c, err := theOne(sockets)
 	if errors.Is(err, admin.ErrNotRunning) {
@@ -145,81 +173,12 @@ func listensOn(c *admin.Client) string {
 	return " (" + strings.Join(all, ", ") + ")"
 }
 
-func printStatus(out io.Writer, s *server.Status) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "millrace %s, pid %d, %s, up %s: %s\n", s.Version, s.PID, s.State, seconds(s.Uptime), s.Source)
-	var urls []string
-	for _, a := range s.Listen {
-		urls = append(urls, a.URL)
-	}
-	fmt.Fprintf(w, "listens on %s; %s; %s\n", strings.Join(urls, ", "), count(int(s.Connections), "connection"), count(s.Reloads, "reload"))
-	if r := s.LastReload; r != nil && r.Error != "" {
-		fmt.Fprintf(w, "last reload failed at %s: %s\n", r.At.Format(time.DateTime), strings.ReplaceAll(r.Error, "\n", "; "))
-	}
-	fmt.Fprintln(w)
-	fmt.Fprintln(w, "APP\tSTATE\tGENERATION\tIDLE\tACTIVE\tQUEUE\tANSWERED\tREFUSED\tLOST\tTIMED OUT")
-	for _, a := range s.Apps {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d of %d\t%d\t%d\t%d\t%d\n", a.Name, a.State, a.Generation, a.Idle, a.Active,
-			a.QueueLen, a.QueueMax, a.Answered, a.Refused.Count, a.Lost, a.Timeouts)
-	}
-	fmt.Fprintln(w)
-	fmt.Fprintln(w, "WORKER\tAPP\tSTATE\tSINCE\tREQUESTS\tRUNNING")
-	for _, a := range s.Apps {
-		for _, k := range a.Workers {
-			runs := ""
-			if k.Running != "" {
-				runs = fmt.Sprintf("%s, for %s", k.Running, seconds(k.RunningFor))
-			}
-			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\n", k.PID, a.Name, k.State, seconds(k.Since), k.Requests, runs)
-		}
-	}
-	printGateways(w, s)
-	for _, a := range s.Apps {
-		if a.Failure != "" {
-			fmt.Fprintf(w, "\napp %s cannot be imported:\n%s\n", a.Name, strings.TrimRight(a.Failure, "\n"))
-		}
-	}
-	return w.Flush()
-}
-
-// printGateways shows the addresses for other front servers, and the back ends
-// that millrace did not start, if there are any.
-func printGateways(w io.Writer, s *server.Status) {
-	title := "\nADDRESS\tAPP\tPROTOCOL\tCONNECTIONS\n"
-	for _, a := range s.Listen {
-		if a.App != "" {
-			fmt.Fprintf(w, "%s%s\t%s\t%s\t%d\n", title, a.URL, a.App, a.Protocol, a.Connections)
-			title = ""
-		}
-	}
-	title = "\nUPSTREAM\tSERVER\tPROTOCOL\tSTATE\tACTIVE\tANSWERED\tFAILED\n"
-	for _, u := range s.Upstreams {
-		for _, b := range u.Servers {
-			state := "reached"
-			if !b.Reached {
-				state = "not reached"
-			}
-			fmt.Fprintf(w, "%s%s\t%s\t%s\t%s\t%d\t%d\t%d\n", title, u.Name, b.Address, u.Protocol, state, b.Active, b.Answered, b.Failed)
-			title = ""
-		}
-	}
-}
-
-// seconds is a time for people: "12ms", "3.4s", "2h5m0s".
-func seconds(s float64) string {
-	d := time.Duration(s * float64(time.Second))
-	switch {
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < time.Minute:
-		return d.Round(100 * time.Millisecond).String()
-	}
-	return d.Round(time.Second).String()
-}
-
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
+	}
+	if strings.HasSuffix(what, "s") {
+		what += "e"
 	}
 	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -32,12 +32,26 @@ func controlOf(given, target string) (string, error) {
 	}
 	if file != "" {
 		if c, err := config.Load(file); err != nil {
-			return "", err
+			return brokenControl(place, err)
 		} else if c.Server.Control != "" {
 			return c.Server.Control, nil
 		}
 	}
 	return derivedControl(place)
+}
+
+// brokenControl is the socket of what is served for a configuration that can no
+// longer be read, because of broken: it is there to be asked, and to be stopped,
+// at the place where such a socket is unless the configuration names another.
+func brokenControl(place string, broken error) (string, error) {
+	path, err := derivedControl(place)
+	if err != nil {
+		return "", broken
+	}
+	if _, err := os.Lstat(path); err != nil {
+		return "", broken
+	}
+	return path, nil
 }
 
 // placeOf is what a target's control socket is named after, and its
@@ -49,8 +63,8 @@ func placeOf(target string) (place, file string, err error) {
 	}
 	info, err := os.Stat(target)
 	switch {
-	case err != nil: // module:callable, or a mistake that others report
-		place = "."
+	case err != nil:
+		place = missingPlace(target)
 	case info.IsDir():
 		place = target
 		if in, err := os.Stat(filepath.Join(target, configName)); err == nil && in.Mode().IsRegular() {
@@ -68,8 +82,23 @@ func placeOf(target string) (place, file string, err error) {
 	}
 	if real, err := filepath.EvalSymlinks(place); err == nil {
 		place = real
+	} else if dir, err := filepath.EvalSymlinks(filepath.Dir(place)); err == nil {
+		place = filepath.Join(dir, filepath.Base(place))
 	}
 	return place, file, nil
+}
+
+// missingPlace is the place of a target that is not there. A mistyped path must
+// not mean what serves the current folder: it would be stopped in its stead. And
+// what was started with a file that has gone since is found by the file's name.
+func missingPlace(target string) string {
+	switch {
+	case filepath.Base(target) == configName:
+		return filepath.Dir(target)
+	case filepath.Ext(target) == ".toml", strings.ContainsRune(target, filepath.Separator) && !strings.Contains(target, ":"):
+		return target
+	}
+	return "." // module:callable
 }
 
 func derivedControl(place string) (string, error) {

@@ -42,11 +42,41 @@ func TestControlOf(t *testing.T) {
 			t.Errorf("%s: %s, want %s", same, got, here)
 		}
 	}
+	for _, missing := range []string{"typo.toml", "no/folder", "site/typo.toml", "site/no/millrace.toml"} {
+		if got := of("", missing); got == here || got == first {
+			t.Errorf("%s, which is missing, is %s: another's", missing, got)
+		}
+		if named, err := namedPlace(missing); err != nil || named == root || named == site {
+			t.Errorf("%s, which is missing, is found at %s, %v", missing, named, err)
+		}
+	}
+	for _, gone := range []string{"site/other.toml", "link/other.toml", "site/millrace.toml"} {
+		before := of("", gone)
+		aside := gone + ".aside"
+		if err := os.Rename(gone, aside); err != nil {
+			t.Fatal(err)
+		}
+		if got := of("", gone); got != before {
+			t.Errorf("%s, once it has gone: %s, want %s", gone, got, before)
+		}
+		if err := os.Rename(aside, gone); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if other := of("", "site/other.toml"); other == first || other == here {
 		t.Errorf("other.toml shares %s", other)
 	}
 	if got := of("", "site/said.toml"); got != site+"/said.sock" {
 		t.Errorf("said.toml: %s", got)
+	}
+	// A configuration that is broken while it is served.
+	write(t, site+"/millrace.toml", "[app.main\n")
+	if _, err := controlOf("", "site"); err == nil || !strings.Contains(err.Error(), "millrace.toml:1:") {
+		t.Errorf("a broken one, with nobody there: %v", err)
+	}
+	write(t, first, "")
+	if got := of("", "site"); got != first {
+		t.Errorf("a broken one that is served: %s, want %s", got, first)
 	}
 	if got := of("x.sock", "site/said.toml"); got != root+"/x.sock" {
 		t.Errorf("--control: %s", got)

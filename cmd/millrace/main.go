@@ -5,6 +5,9 @@
 //	millrace check [CONFIG]    validate a configuration, start nothing
 //	millrace status [TARGET]   what the running server does
 //	millrace reload [TARGET]   a new generation of its apps, and its configuration anew
+//	millrace maintenance on|off [TARGET]  503 and a page, until it is over
+//	millrace upstream [TARGET] the servers behind; drain and undrain them
+//	millrace upgrade [TARGET]  the program's file anew, in place: nothing is lost
 //	millrace stop [TARGET]     let running requests end, then stop
 //	millrace request URL       a request to any back end, over any gateway protocol
 //	millrace bench URL         the same under load
@@ -16,8 +19,9 @@
 //
 // Each command is a file cmd_*.go. `serve` is plan.go (from the command line
 // to what is to be served), banner.go (what it says of it), control.go (where
-// the control socket is), watch.go (--reload), service.go (a server with its
-// log and its signals), and package server. `runfcgi` is package adapt (from
+// the control socket is), keep.go (the keeper of two processes) and
+// front.go (the other), with --reload watch.go and service.go (a server with its
+// log and its signals in one), and package server. `runfcgi` is package adapt (from
 // the arguments to a configuration), runfcgi_plan.go, daemon_unix.go (in the
 // background), cgi.go (one request), and service.go again. `request` and
 // `bench` are endpoint.go (a URL), outgoing.go (what is sent), roundtrip.go (over
@@ -38,6 +42,7 @@ import (
 	"millrace/internal/adapt"
 	"millrace/internal/config"
 	"millrace/internal/project"
+	"millrace/internal/supervise"
 )
 
 const version = "0.1"
@@ -52,7 +57,10 @@ const (
 // Main is the program. The zero value is ready to run.
 type Main struct{}
 
-func main() { os.Exit(Main{}.Run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	supervise.Launch()
+	os.Exit(Main{}.Run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // Run runs one command line and returns its exit status. When ctx is done, a
 // server that it runs stops as it does at SIGTERM.
@@ -109,7 +117,7 @@ func (m Main) command() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{problem: err.Error(), hint: "millrace " + strings.TrimSpace(strings.TrimPrefix(cmd.CommandPath(), "millrace")+" --help") + " lists the flags"}
 	})
-	root.AddCommand(serveCommand(), runfcgiCommand(), checkCommand(), statusCommand(), reloadCommand(), stopCommand(), requestCommand(), benchCommand(), versionCommand())
+	root.AddCommand(serveCommand(), runfcgiCommand(), checkCommand(), statusCommand(), reloadCommand(), upgradeCommand(), maintenanceCommand(), purgeCommand(), upstreamCommand(), stopCommand(), frontCommand(), requestCommand(), benchCommand(), versionCommand())
 	return root
 }
 

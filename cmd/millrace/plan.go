@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -35,7 +36,7 @@ var settings = []setting{
 	{flag: "max-spare", key: "app.max_spare", hint: "keep at most `N` idle workers (default 5)"},
 	{flag: "max-children", key: "app.max_children", hint: "at most `N` workers (default 20)"},
 	{flag: "max-requests", key: "app.max_requests", hint: "replace a worker after about `N` requests (default 0: never)"},
-	{flag: "method", key: "app.method", hint: "how workers run: `prefork`"},
+	{flag: "method", key: "app.method", hint: "how workers run: `METHOD` is prefork, threaded or cgi (default prefork)"},
 	{flag: "queue", key: "app.queue", hint: "let `N` requests wait for a worker, then answer 503 (default 1024)"},
 	{flag: "request-timeout", key: "app.request_timeout", hint: "kill a worker after `TIME` in one request and answer 504, as 30s (default 60s; 0s: never)"},
 	{flag: "access-log", key: "site.access_log", hint: "log requests to `FILE`, - for stdout", path: true},
@@ -49,6 +50,11 @@ type serveFlags struct {
 	dir    string
 	venv   string
 	reload bool
+
+	folder  string // working folder at the start, by its name; empty: it does not matter
+	control string // the socket that derived has found
+	serving origin // of the plan before, if this is a reload or an upgrade
+
 	values map[string]*[]string // of settings, by flag
 	flags  *pflag.FlagSet
 }
@@ -63,7 +69,7 @@ func (f *serveFlags) register(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.env, "env", nil, "`NAME=VALUE` for the app's environment; may be repeated")
 	flags.StringVar(&f.dir, "dir", "", "the app's working `FOLDER`, first on sys.path")
 	flags.StringVar(&f.venv, "venv", "", "the virtual environment `FOLDER` whose Python runs the app")
-	flags.BoolVar(&f.reload, "reload", false, "for development: reload when a .py file of the app changes, show tracebacks in the browser")
+	flags.BoolVar(&f.reload, "reload", false, "for development: reload when a source file of the app, or the configuration, changes; show tracebacks in the browser")
 }
 
 // found is a plan together with what package project said.
@@ -74,8 +80,14 @@ type found struct {
 
 // plan finds the target and puts the flags over its configuration.
 func (f *serveFlags) plan(ctx context.Context) (*found, error) {
+	if err := f.enter(); err != nil {
+		return nil, err
+	}
 	p, err := project.Find(ctx, project.Options{Target: f.target, Dir: f.dir, Venv: f.venv, Env: f.env})
 	if err != nil {
+		return nil, err
+	}
+	if err := gone(f.serving, p); err != nil {
 		return nil, err
 	}
 	if err := f.apply(p); err != nil {
@@ -88,22 +100,78 @@ func (f *serveFlags) plan(ctx context.Context) (*found, error) {
 	}
 	control := p.Config.Server.Control
 	if control == "" {
-		place, _, err := placeOf(f.target)
-		if err != nil {
-			return nil, err
-		}
-		if control, err = derivedControl(place); err != nil {
+		if control, err = f.derived(); err != nil {
 			return nil, err
 		}
 	}
-	return &found{p, &server.Plan{
+	plan := &server.Plan{
 		Config:      p.Config,
 		Source:      p.Source,
 		Environ:     os.Environ(),
 		Control:     control,
 		Development: f.reload,
 		Notes:       notesOf(p),
-	}}, nil
+	}
+	if err := plan.Settle(); err != nil {
+		return nil, err
+	}
+	f.serving = originOf(p)
+	return &found{p, plan}, nil
+}
+
+// origin is what a plan was made of. Its zero value is that of no plan.
+type origin struct {
+	Kind   project.Kind
+	Source string
+}
+
+func originOf(p *project.Found) origin { return origin{p.Kind, p.Source} }
+
+// gone is why a reload or an upgrade does not go from what serves to what was
+// found: that was found in place of something that is not there any more. A
+// deploy that has not put everything back yet would else end all sites, and be
+// called a success.
+func gone(serving origin, next *project.Found) error {
+	switch {
+	case serving == origin{}:
+		return nil
+	case serving.Kind == project.KindConfig && next.Kind != project.KindConfig:
+		return &failure{serving.Source + " is not there any more", "put it back, then reload again; to serve without it, stop and start"}
+	case serving.Kind != project.KindDemo && next.Kind == project.KindDemo:
+		return &failure{serving.Source + " holds nothing to serve any more", "put it back, then reload again"}
+	}
+	return nil
+}
+
+// derived is the control socket where the configuration names none: that of
+// the place where the server was started, for as long as it runs.
+func (f *serveFlags) derived() (string, error) {
+	if f.control == "" {
+		place, _, err := placeOf(f.target)
+		if err != nil {
+			return "", err
+		}
+		if f.control, err = derivedControl(place); err != nil {
+			return "", err
+		}
+	}
+	named, err := namedPlace(f.target)
+	if err != nil {
+		return "", err
+	}
+	return f.control, errors.Join(unlinkControl(f.control), linkControl(named, f.control))
+}
+
+// enter makes the working folder again the one that the server was started in,
+// by its name: it may be a symlink that leads elsewhere by now.
+func (f *serveFlags) enter() error {
+	if f.folder == "" {
+		return nil
+	}
+	if err := os.Chdir(f.folder); err != nil {
+		return &failure{"cannot enter the folder that millrace was started in: " + err.Error(), "make it again, or start millrace anew from another"}
+	}
+	return nil
 }
 
 // notesOf is what there is to say of a completed configuration.
@@ -161,7 +229,7 @@ func (f *serveFlags) venvApplies(p *project.Found) error {
 		return err
 	}
 	for name, app := range p.Config.Apps {
-		if !strings.HasPrefix(app.Python, venv+string(filepath.Separator)) {
+		if len(app.Command) == 0 && !strings.HasPrefix(app.Python, venv+string(filepath.Separator)) {
 			return &usageError{
 				fmt.Sprintf("--venv cannot apply: app %s of %s names its own interpreter, %s", name, p.Source, app.Python),
 				"change venv or python under [app." + name + "], or leave --venv out",

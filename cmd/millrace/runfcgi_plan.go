@@ -63,7 +63,7 @@ func (r *runfcgiPlan) plan(ctx context.Context) (*found, error) {
 	if p.Kind == project.KindDemo {
 		notes = append(notes, "nothing to serve was found in "+o.Dir+": the built-in demo app answers, and shows its environ")
 	}
-	return &found{p, &server.Plan{
+	plan := &server.Plan{
 		Config:      p.Config,
 		Source:      p.Source,
 		Environ:     r.environ,
@@ -72,7 +72,11 @@ func (r *runfcgiPlan) plan(ctx context.Context) (*found, error) {
 		Notes:       append(notes, r.missing()...),
 		Script:      o.Script,
 		Workdir:     o.Workdir,
-	}}, nil
+	}
+	if err := plan.Settle(); err != nil {
+		return nil, err
+	}
+	return &found{p, plan}, nil
 }
 
 // overConfig puts settings, pythonpath and venv over a millrace.toml.
@@ -93,7 +97,7 @@ func (r *runfcgiPlan) overConfig(p *project.Found) error {
 				return err
 			}
 		}
-		if o.Venv != "" && !strings.HasPrefix(app.Python, o.Venv+string(filepath.Separator)) {
+		if o.Venv != "" && len(app.Command) == 0 && !strings.HasPrefix(app.Python, o.Venv+string(filepath.Separator)) {
 			return o.Wrong("venv", fmt.Sprintf("cannot apply: app %s of %s names its own interpreter, %s", name, p.Source, app.Python), "leave venv out, or change venv or python under [app."+name+"]")
 		}
 	}

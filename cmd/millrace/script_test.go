@@ -17,9 +17,12 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"millrace/internal/supervise"
 )
 
 func TestMain(m *testing.M) {
+	supervise.Launch()
 	testscript.Main(m, map[string]func(){"millrace": main, "backend": backend})
 }
 

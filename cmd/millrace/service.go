@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"millrace/internal/server"
+	"millrace/internal/systemd"
 )
 
 // service is a server that a command runs.
@@ -43,6 +44,7 @@ func (s *service) run(ctx context.Context) error {
 	defer close(h.done)
 
 	tuneMemory()
+	sd := systemd.Take()
 	first, err := s.plan(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -70,8 +72,10 @@ func (s *service) run(ctx context.Context) error {
 			current.Store(next)
 			return next.plan, nil
 		},
-		Log:     log.logger(),
-		Version: version,
+		Log:        log.logger(),
+		Version:    version,
+		Systemd:    sd.Socket,
+		Supervisor: sd,
 	})
 	h.serving.Store(&handled{ctx, srv, log, log.logger(), s.reopen})
 
@@ -121,7 +125,7 @@ func (s *service) onStart(ctx context.Context, srv *server.Server, first *found,
 
 // watchFiles reloads when a file of the app changes, until ctx is done.
 func (s *service) watchFiles(ctx context.Context, srv *server.Server, current *atomic.Pointer[found], log *slog.Logger) {
-	watch(ctx, func() []string { return foldersOf(current.Load()) }, log, func() {
+	watch(ctx, func() places { return placesOf(current.Load()) }, log, func() {
 		log.Info("a file has changed; reloading")
 		_, _ = srv.Reload(ctx) // says in the log how it went
 	})

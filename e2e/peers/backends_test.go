@@ -67,6 +67,7 @@ var reuses = map[string]ourfcgi.Reuse{"kept": ourfcgi.ReuseAlways, "fresh": ourf
 // how many connections one serves at a time.
 func fastcgi(t *testing.T, f front, conns int, complete func(*http.Request, *gateway.Request) error, addresses map[string]string) {
 	for transport, address := range addresses {
+		healthy(t, transport, &ourfcgi.Client{Address: address})
 		for name, reuse := range reuses {
 			c := &ourfcgi.Client{Address: address, Reuse: reuse, MaxConns: conns}
 			t.Cleanup(func() { c.Close() })
@@ -297,6 +298,7 @@ func TestTomcat(t *testing.T) {
 			c.MaxIdle = -1
 		}
 		t.Cleanup(func() { c.Close() })
+		healthy(t, name, c)
 		each(t, []front{{name: "ajp-tcp-" + name, url: through(t, c, nil), maxHeaders: 50_000, methods: "GET POST"}}) // all that a JSP answers
 	}
 }

@@ -1,15 +1,20 @@
 // Package accesslog writes one line for each request, in Apache's combined
-// format, which every log analyser reads:
+// format, which every log analyser reads, with the request's id as one more
+// field at the end:
 //
-//	%h - %u [%t] "%r" %>s %b "%{Referer}i" "%{User-Agent}i"
+//	%h - %u [%t] "%r" %>s %b "%{Referer}i" "%{User-Agent}i" "%{X-Request-ID}i"
 //
-//	127.0.0.1 - - [03/Feb/2020:04:05:06 +0000] "GET / HTTP/1.1" 200 1234 "-" "curl/8.5.0"
+//	127.0.0.1 - - [03/Feb/2020:04:05:06 +0000] "GET / HTTP/1.1" 200 1234 "-" "curl/8.5.0" "q3v9k0c2ya0000000001"
 //
 // Wrap puts a Log around an http.Handler. When the handler returns (or
 // panics) the line is made and put in a buffer; a request never waits for the
 // file. The buffer is written when it has grown, at the latest a second after
 // its first line, and by Flush, Reopen and Close; while no request comes,
 // nothing runs.
+//
+// A Format other than the combined one is given to WrapAs: the same line behind
+// the site's name, a JSON object, or whatever a text with placeholders says. A
+// file that has grown to a size is rotated: see Rotation.
 //
 // If what is written to stops taking lines, they are kept up to a bound, and
 // beyond it counted instead; an error is reported once, to ErrorLog, and so
@@ -19,8 +24,8 @@
 // a line or move a terminal's cursor. The fields:
 //
 //   - %h is the peer's address, "-" for a Unix socket;
-//   - %u is the user that the request names, in Basic authentication or in its
-//     URL. Whether the password was right is not known here;
+//   - %u is the user that the client has proved to be to this server; whom it
+//     merely names may be anyone;
 //   - %t is when the request's head had been read;
 //   - %>s is 499 when the client was gone before the response began (but for
 //     400, 408 and 413, which answer a body that failed), and "-" when the
@@ -28,7 +33,8 @@
 //   - %b is the body's bytes that the server took to send, without headers.
 //
 // A connection that a handler takes over (Hijack) is not followed: such a
-// handler's line has the status that it set, or 200.
+// handler's line has the status that it set, or 200, and the bytes that it says
+// itself, to the ResponseWriter's method Carried, which Unwrap leads to.
 package accesslog
 
 import (
@@ -41,6 +47,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"millrace/internal/logfile"
 )
 
 const (
@@ -56,6 +64,7 @@ type Log struct {
 	ErrorLog *slog.Logger
 
 	path  string // of the file, to reopen it; "": not a file of ours
+	open  func(path string) (*os.File, error)
 	stamp atomic.Pointer[stamp]
 
 	mu      sync.Mutex
@@ -71,10 +80,13 @@ type Log struct {
 
 	toldClosed bool // that a line came after Close
 
+	rotation Rotation
+
 	// For whoever has set writing.
 	w      io.Writer
-	failed bool // the last write did, and it was reported
-	torn   bool // it ended inside a line
+	failed bool  // the last write did, and it was reported
+	torn   bool  // it ended inside a line
+	size   int64 // of the file, as far as it is known
 }
 
 // New returns a log that writes to w. Close does not close w.
@@ -87,24 +99,38 @@ func New(w io.Writer) *Log {
 // Open returns a log that appends to the file path, which is created if need
 // be, readable by its owner and group; "-" is the standard output.
 func Open(path string) (*Log, error) {
+	return OpenBy(path, logfile.Open)
+}
+
+// OpenBy is Open for a file that open opens to append to, also when it is
+// reopened.
+func OpenBy(path string, open func(path string) (*os.File, error)) (*Log, error) {
 	if path == "-" {
 		return New(os.Stdout), nil
 	}
-	f, err := openFile(path)
-	if err != nil {
-		return nil, err
-	}
-	l := New(f)
-	l.path = path
-	return l, nil
-}
-
-func openFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	f, err := open(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open access log: %w", err)
 	}
-	return f, nil
+	l := New(f)
+	l.path, l.open, l.size = path, open, sizeOf(f)
+	return l, nil
+}
+
+// ErrNotWritten is Write's error for an entry that the log does not take: it
+// is closed, or its file takes no more.
+var ErrNotWritten = errors.New("the log is closed, or its file takes no more")
+
+// Write puts an entry of another kind than Wrap's in the log: whole, in its
+// place among the lines.
+func (l *Log) Write(entry []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || len(l.pending)+len(entry) > maxPending {
+		return 0, ErrNotWritten
+	}
+	l.appendLocked(entry)
+	return len(entry), nil
 }
 
 // add puts a line in the buffer.
@@ -121,6 +147,10 @@ func (l *Log) add(line []byte) {
 		return
 	}
 	defer l.mu.Unlock()
+	l.appendLocked(line)
+}
+
+func (l *Log) appendLocked(line []byte) {
 	l.pending = append(l.pending, line...)
 	hurry := len(l.pending) >= flushAt && !l.hurried
 	if l.armed && !hurry {
@@ -169,10 +199,13 @@ func (l *Log) writeLocked() error {
 	if len(l.pending) == 0 {
 		return nil
 	}
-	lines := l.pending
+	lines, rotation := l.pending, l.rotation
 	l.pending, l.spare = l.spare[:0], nil
 	l.mu.Unlock()
 	err := l.write(lines)
+	if err == nil && rotation.due(l.size) {
+		l.rotate(rotation)
+	}
 	l.mu.Lock()
 	if cap(lines) <= 4*flushAt { // one that grew in a bad time is not kept
 		l.spare = lines[:0]
@@ -203,6 +236,7 @@ func (l *Log) write(lines []byte) error {
 		l.torn = false
 	}
 	n, err := l.w.Write(lines)
+	l.size += int64(max(n, 0))
 	if err == nil && n < len(lines) {
 		err = io.ErrShortWrite
 	}
@@ -264,13 +298,13 @@ func (l *Log) Reopen() error {
 		return err
 	}
 	l.mu.Unlock()
-	next, openErr := openFile(l.path)
+	next, openErr := l.open(l.path)
 	l.mu.Lock()
 	if openErr != nil {
 		return openErr
 	}
 	old := l.w.(io.Closer)
-	l.w, l.torn = next, false
+	l.w, l.torn, l.size = next, false, sizeOf(next)
 	// A failed write was to the old file, and is reported.
 	if err := old.Close(); err != nil {
 		return fmt.Errorf("cannot close the old access log: %w", err)

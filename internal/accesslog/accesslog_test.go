@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"millrace/internal/placeholder"
 )
 
 // sink is a writer that can be made to fail, to take less, or to hang.
@@ -404,18 +406,19 @@ func TestLine(t *testing.T) {
 		r.RequestURI, r.RemoteAddr = "/x?a=1", "192.0.2.1:1234"
 		return r
 	}
-	const front, back = `192.0.2.1 - - [03/Feb/2020:04:05:06 +0130] "GET /x?a=1 HTTP/1.1" 200 12 `, `"-" "-"`
+	const front, back = `192.0.2.1 - - [03/Feb/2020:04:05:06 +0130] "GET /x?a=1 HTTP/1.1" 200 12 `, `"-" "-" "-"`
 	for name, c := range map[string]struct {
 		change func(*http.Request)
 		want   string
 	}{
 		"plain":          {func(r *http.Request) {}, front + back},
-		"referer, agent": {func(r *http.Request) { r.Header.Set("Referer", "http://r/"); r.Header.Set("User-Agent", "curl/8") }, front + `"http://r/" "curl/8"`},
-		"empty agent":    {func(r *http.Request) { r.Header.Set("User-Agent", "") }, front + `"-" ""`},
+		"referer, agent": {func(r *http.Request) { r.Header.Set("Referer", "http://r/"); r.Header.Set("User-Agent", "curl/8") }, front + `"http://r/" "curl/8" "-"`},
+		"empty agent":    {func(r *http.Request) { r.Header.Set("User-Agent", "") }, front + `"-" "" "-"`},
 		"hostile agent": {func(r *http.Request) {
 			r.Header["User-Agent"] = []string{"a\"b\\c\nd\re\tf\vg\bh\x00i\x1bj\x7fk\xc3\xa4"}
 		},
-			front + `"-" "a\"b\\c\nd\re\tf\vg\bh\x00i\x1bj\x7fk\xc3\xa4"`},
+			front + `"-" "a\"b\\c\nd\re\tf\vg\bh\x00i\x1bj\x7fk\xc3\xa4" "-"`},
+		"id":           {func(r *http.Request) { r.Header["X-Request-Id"] = []string{"abc-1"} }, front + `"-" "-" "abc-1"`},
 		"IPv6":         {func(r *http.Request) { r.RemoteAddr = "[2001:db8::1]:80" }, strings.Replace(front, "192.0.2.1", "2001:db8::1", 1) + back},
 		"IPv6 zone":    {func(r *http.Request) { r.RemoteAddr = "[fe80::1%eth0]:80" }, strings.Replace(front, "192.0.2.1", "fe80::1%eth0", 1) + back},
 		"no port":      {func(r *http.Request) { r.RemoteAddr = "192.0.2.1" }, front + back},
@@ -423,10 +426,10 @@ func TestLine(t *testing.T) {
 		"Unix socket":  {func(r *http.Request) { r.RemoteAddr = "@" }, strings.Replace(front, "192.0.2.1", "-", 1) + back},
 		"no address":   {func(r *http.Request) { r.RemoteAddr = "" }, strings.Replace(front, "192.0.2.1", "-", 1) + back},
 		"host forged":  {func(r *http.Request) { r.RemoteAddr = "a b\n:1" }, strings.Replace(front, "192.0.2.1", `a\x20b\n`, 1) + back},
-		"user":         {func(r *http.Request) { r.SetBasicAuth("joe", "p") }, strings.Replace(front, "- -", "- joe", 1) + back},
-		"user forged":  {func(r *http.Request) { r.SetBasicAuth("joe [x] \"", "p") }, strings.Replace(front, "- -", `- joe\x20[x]\x20\"`, 1) + back},
-		"empty user":   {func(r *http.Request) { r.SetBasicAuth("", "p") }, strings.Replace(front, "- -", `- ""`, 1) + back},
-		"user in URL":  {func(r *http.Request) { r.URL, _ = r.URL.Parse("http://jill@example.com/") }, strings.Replace(front, "- -", "- jill", 1) + back},
+		"user":         {func(r *http.Request) { prove(r, "joe") }, strings.Replace(front, "- -", "- joe", 1) + back},
+		"user forged":  {func(r *http.Request) { prove(r, "joe [x] \"") }, strings.Replace(front, "- -", `- joe\x20[x]\x20\"`, 1) + back},
+		"user named":   {func(r *http.Request) { r.SetBasicAuth("joe", "p") }, front + back},
+		"user in URL":  {func(r *http.Request) { r.URL, _ = r.URL.Parse("http://jill@example.com/") }, front + back},
 		"no user":      {func(r *http.Request) { r.Header.Set("Authorization", "Bearer x") }, front + back},
 		"no RequestURI": {func(r *http.Request) { r.RequestURI = "" },
 			strings.Replace(front, "/x?a=1", "/x", 1) + back},
@@ -470,13 +473,14 @@ func TestTimestamp(t *testing.T) {
 // Whatever a client sends, a request is one line of printable ASCII whose
 // quotes are ours alone.
 func FuzzLine(f *testing.F) {
-	f.Add("GET", "/x", "agent", "referer", "1.2.3.4:5", "user")
-	f.Add("G\n", "/\"\\", "\\\"", "\x00\xff", "[::1]:\n", "a b")
-	f.Fuzz(func(t *testing.T, method, uri, agent, referer, addr, user string) {
+	f.Add("GET", "/x", "agent", "referer", "1.2.3.4:5", "user", "id")
+	f.Add("G\n", "/\"\\", "\\\"", "\x00\xff", "[::1]:\n", "a b", "\"\n")
+	f.Fuzz(func(t *testing.T, method, uri, agent, referer, addr, user, id string) {
 		r, _ := http.NewRequest("GET", "/", nil)
 		r.Method, r.RequestURI, r.RemoteAddr = method, uri, addr
 		r.Header["User-Agent"], r.Header["Referer"] = []string{agent}, []string{referer}
-		r.SetBasicAuth(user, "p")
+		r.Header["X-Request-Id"] = []string{id}
+		prove(r, user)
 		line := string(New(io.Discard).appendLine(nil, r, time.Now(), 200, 1))
 		for i, c := range []byte(line) {
 			if c >= 0x7f || c < ' ' && i != len(line)-1 {
@@ -491,8 +495,42 @@ func FuzzLine(f *testing.F) {
 				quotes++
 			}
 		}
-		if quotes != 6 && quotes != 8 || !strings.HasSuffix(line, "\"\n") { // 8: an empty user
+		if quotes != 8 || !strings.HasSuffix(line, "\"\n") {
 			t.Fatalf("%d quotes in %q", quotes, line)
 		}
 	})
+}
+
+// TestWrite: an entry of another kind is in its place among the lines; a log
+// that is closed does not take it.
+func TestWrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.add([]byte("before\n"))
+	if n, err := l.Write([]byte("a\nb\n\n")); n != 5 || err != nil {
+		t.Errorf("Write: %d, %v", n, err)
+	}
+	l.add([]byte("behind\n"))
+	if n, err := l.Write(make([]byte, maxPending)); n != 0 || !errors.Is(err, ErrNotWritten) {
+		t.Errorf("more than is kept: %d, %v", n, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := l.Write([]byte("late\n")); n != 0 || !errors.Is(err, ErrNotWritten) {
+		t.Errorf("after Close: %d, %v", n, err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "before\na\nb\n\nbehind\n" {
+		t.Errorf("the log: %q, %v", b, err)
+	}
+}
+
+// prove has a request's client be a user.
+func prove(r *http.Request, user string) {
+	kept, found := placeholder.Keep(r)
+	found.User = user
+	*r = *kept
 }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"millrace/internal/placeholder"
 )
 
 // stamp is a second as the log writes it. It is made once a second: formatting
@@ -34,11 +36,7 @@ func (l *Log) appendLine(b []byte, r *http.Request, start time.Time, status int,
 	b = append(b, ` "`...)
 	b = appendEscaped(b, r.Method, quoted)
 	b = append(b, ' ')
-	if r.RequestURI != "" {
-		b = appendEscaped(b, r.RequestURI, quoted)
-	} else {
-		b = appendEscaped(b, r.URL.RequestURI(), quoted)
-	}
+	b = appendEscaped(b, uriOf(r), quoted)
 	b = append(b, ' ')
 	b = appendEscaped(b, r.Proto, quoted)
 	b = append(b, `" `...)
@@ -49,6 +47,8 @@ func (l *Log) appendLine(b []byte, r *http.Request, start time.Time, status int,
 	b = appendHeader(b, r.Header["Referer"])
 	b = append(b, `" "`...)
 	b = appendHeader(b, r.Header["User-Agent"])
+	b = append(b, `" "`...)
+	b = appendHeader(b, r.Header["X-Request-Id"])
 	return append(b, '"', '\n')
 }
 
@@ -72,22 +72,28 @@ func appendHost(b []byte, addr string) []byte {
 	return appendEscaped(b, addr, bare)
 }
 
+// uriOf is the request's target as it came.
+func uriOf(r *http.Request) string {
+	if r.RequestURI != "" {
+		return r.RequestURI
+	}
+	return r.URL.RequestURI()
+}
+
+// userOf is the user that the client has proved to be. Whom a request merely
+// names may be anyone.
+func userOf(r *http.Request) string {
+	if f := placeholder.FoundOf(r); f != nil {
+		return f.User
+	}
+	return ""
+}
+
 func appendUser(b []byte, r *http.Request) []byte {
-	var user string
-	ok := false
-	if _, sent := r.Header["Authorization"]; sent {
-		user, _, ok = r.BasicAuth()
+	if user := userOf(r); user != "" {
+		return appendEscaped(b, user, bare)
 	}
-	if !ok && r.URL.User != nil {
-		user, ok = r.URL.User.Username(), true
-	}
-	switch {
-	case !ok:
-		return append(b, '-')
-	case user == "":
-		return append(b, `""`...) // as Apache: it must not look like a missing one
-	}
-	return appendEscaped(b, user, bare)
+	return append(b, '-')
 }
 
 func appendHeader(b []byte, values []string) []byte {
@@ -99,16 +105,20 @@ func appendHeader(b []byte, values []string) []byte {
 
 // How a field is set apart from the next: by quotes, or by the blank alone;
 // then blanks in it are escaped, too, so that no user's name makes fields.
+// Within JSON it is as JSON has it.
+type kind = byte
+
 const (
-	quoted byte = 1
-	bare   byte = 2
+	quoted kind = 1
+	bare   kind = 2
+	inJSON kind = 4
 )
 
 // escape tells for each byte in which kinds of field it has to be escaped.
 var escape = func() (t [256]byte) {
 	for c := range t {
 		if c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
-			t[c] = quoted | bare
+			t[c] = quoted | bare | inJSON
 		}
 	}
 	t[' '] = bare

@@ -6,24 +6,38 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"millrace/internal/placeholder"
 )
 
 // statusClientGone is nginx's status for a client that left before it was
 // answered. It is only ever logged.
 const statusClientGone = 499
 
-// Wrap returns a handler that calls next and logs each request. The
-// ResponseWriter that next gets must not be used after it has returned. A
-// panic of next passes through, after the line is logged.
-func (l *Log) Wrap(next http.Handler) http.Handler {
+// Wrap is WrapAs in the combined format.
+func (l *Log) Wrap(next http.Handler) http.Handler { return l.WrapAs(next, &Format{}, "") }
+
+// WrapAs returns a handler that calls next and logs each request, in a format;
+// site is the site's name, "" for the host that the request names. The
+// ResponseWriter that next gets must not be used after it has returned. A panic
+// of next passes through, after the line is logged.
+func (l *Log) WrapAs(next http.Handler, f *Format, site string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f.keep {
+			r, _ = placeholder.Keep(r)
+		}
 		rw := writers.Get().(*writer)
 		rw.w, rw.ctx, rw.head = w, r.Context(), r.Method == http.MethodHead
 		start := time.Now()
 		returned := false
 		defer func() {
 			status, size := rw.result(returned)
-			rw.line = l.appendLine(rw.line[:0], r, start, status, size)
+			if f.kind == combined {
+				rw.line = l.appendLine(rw.line[:0], r, start, status, size)
+			} else {
+				rw.entry = entry{l, r, start, time.Since(start), status, size, w.Header(), site, rw.app, rw.upstream}
+				rw.line = f.append(rw.line[:0], &rw.entry)
+			}
 			l.add(rw.line)
 			if returned { // after a panic somebody may still hold it
 				rw.release()
@@ -44,6 +58,9 @@ type writer struct {
 	status int
 	size   int64
 	line   []byte // room to make the line in
+	entry  entry  // room, too
+
+	app, upstream string // see Answered
 }
 
 var writers = sync.Pool{New: func() any { return &writer{line: make([]byte, 0, 512)} }}
@@ -86,6 +103,10 @@ func (w *writer) began(status int) {
 func refusesBody(status int) bool {
 	return status == http.StatusRequestTimeout || status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge
 }
+
+// Carried counts n bytes that were sent over a connection that the handler took
+// over.
+func (w *writer) Carried(n int64) { w.size += n }
 
 func (w *writer) Unwrap() http.ResponseWriter { return w.w }
 

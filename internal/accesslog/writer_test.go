@@ -33,7 +33,7 @@ func logOf(t *testing.T, w http.ResponseWriter, r *http.Request, h http.HandlerF
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	m := regexp.MustCompile(`^192\.0\.2\.1 - - \[[^]]+\] "[A-Z]+ /x HTTP/1.1" (\S+ \S+) "-" "-"\n$`).FindStringSubmatch(out.String())
+	m := regexp.MustCompile(`^192\.0\.2\.1 - - \[[^]]+\] "[A-Z]+ /x HTTP/1.1" (\S+ \S+) "-" "-" "-"\n$`).FindStringSubmatch(out.String())
 	if m == nil {
 		t.Fatalf("the log has %q", out)
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"millrace/internal/suggest"
 )
 
 // option is one option of runfcgi.
@@ -249,41 +251,11 @@ func find(name string) *option {
 
 // nearest is the option that was most likely meant; nil: none is near.
 func nearest(name string) *option {
-	name = strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
-	if len(name) > 32 {
-		return nil
+	var names []string
+	for _, o := range options {
+		names = append(append(names, o.name), o.alias...)
 	}
-	var best *option
-	least := 1000
-	for i := range options {
-		for _, candidate := range append([]string{options[i].name}, options[i].alias...) {
-			if n := distance(name, candidate); n < least && n <= max(1, len(candidate)/3) {
-				best, least = &options[i], n
-			}
-		}
-	}
-	return best
-}
-
-// distance counts the insertions, deletions and substitutions that make a
-// into b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			differs := 1
-			if a[i] == b[j] {
-				differs = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+differs, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
+	return find(suggest.Nearest(strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name)), names))
 }
 
 // RunfcgiHelp is the table of the options, for a terminal.

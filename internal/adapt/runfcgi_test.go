@@ -291,7 +291,7 @@ func TestApplyConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	app := c.Apps["main"]
-	if len(c.Apps) != 1 || app.MinSpare != 3 || app.MaxSpare != 7 || app.MaxChildren != 20 || app.Preload {
+	if len(c.Apps) != 1 || app.MinSpare != 3 || app.MaxSpare != 7 || app.MaxChildren != 20 || app.Preload.On() {
 		t.Errorf("%d apps, %+v", len(c.Apps), app)
 	}
 	if len(app.Listen) != 1 || app.Listen[0].Address != "unix:/x" || len(c.Sites) != 0 {

@@ -33,6 +33,32 @@ func (b *backend) Status() any { return map[string]any{"pid": 42, "apps": []stri
 func (b *backend) Reload(ctx context.Context) ([]string, error) {
 	return b.reload(ctx)
 }
+func (b *backend) Upgrade(ctx context.Context) error {
+	_, err := b.Reload(ctx)
+	return err
+}
+
+func (b *backend) Maintain(m Maintenance) ([]string, error) {
+	if m.App == "none" {
+		return nil, traceback{}
+	}
+	return []string{fmt.Sprintf("%+v", m)}, nil
+}
+
+func (b *backend) DrainServer(d Drain) ([]string, error) {
+	if d.Upstream == "none" {
+		return nil, traceback{}
+	}
+	return []string{fmt.Sprintf("%+v", d)}, nil
+}
+
+func (b *backend) Purge(p Purge) (int, error) {
+	if p.All {
+		return 0, traceback{}
+	}
+	return len(p.URLs) + 10*len(p.Prefixes) + 100*len(p.Tags), nil
+}
+
 func (b *backend) Stop() <-chan struct{} {
 	b.stops.Do(func() { close(b.asked) })
 	return b.stopped
@@ -101,6 +127,60 @@ func TestReload(t *testing.T) {
 	var f *Failure
 	if !errors.As(err, &f) || f.Problem != "reload: cannot import app main" || f.Hint() != "mend it" || !strings.HasSuffix(f.Detail(), "ImportError") {
 		t.Errorf("%#v", err)
+	}
+}
+
+func TestMaintain(t *testing.T) {
+	socket, _ := start(t, newBackend())
+	c := dial(t, socket)
+	notes, err := c.Maintain(t.Context(), Maintenance{On: true, Site: "a.example"})
+	if err != nil || len(notes) != 1 || notes[0] != "{On:true App: Site:a.example}" {
+		t.Errorf("%q, %v", notes, err)
+	}
+	var f *Failure
+	if _, err := c.Maintain(t.Context(), Maintenance{App: "none"}); !errors.As(err, &f) || f.Hint() != "mend it" {
+		t.Errorf("%v", err)
+	}
+	for _, body := range []string{"", "on", `{"on": true, "of": 1}`, strings.Repeat(" ", maxHeader+1)} {
+		if _, err := c.send(t.Context(), http.MethodPost, "maintenance", strings.NewReader(body)); !errors.As(err, &f) || !strings.Contains(f.Fix, `{"on": true}`) {
+			t.Errorf("%.20q: %v", body, err)
+		}
+	}
+}
+
+func TestDrainServer(t *testing.T) {
+	socket, _ := start(t, newBackend())
+	c := dial(t, socket)
+	notes, err := c.DrainServer(t.Context(), Drain{"api", "a:1", true})
+	if err != nil || len(notes) != 1 || notes[0] != "{Upstream:api Address:a:1 On:true}" {
+		t.Errorf("%q, %v", notes, err)
+	}
+	var f *Failure
+	if _, err := c.DrainServer(t.Context(), Drain{Upstream: "none"}); !errors.As(err, &f) || f.Hint() != "mend it" {
+		t.Errorf("%v", err)
+	}
+	for _, body := range []string{"", "on", `{"upstream": 1}`, `{"on": true, "of": 1}`, strings.Repeat(" ", maxHeader+1)} {
+		if _, err := c.send(t.Context(), http.MethodPost, "drain", strings.NewReader(body)); !errors.As(err, &f) || !strings.Contains(f.Fix, `"on": true`) {
+			t.Errorf("%.20q: %v", body, err)
+		}
+	}
+}
+
+func TestPurge(t *testing.T) {
+	socket, _ := start(t, newBackend())
+	c := dial(t, socket)
+	n, err := c.Purge(t.Context(), Purge{URLs: []string{"/a"}, Prefixes: []string{"/b", "/c"}, Tags: []string{"x", "y", "z"}})
+	if err != nil || n != 321 {
+		t.Errorf("%d, %v", n, err)
+	}
+	var f *Failure
+	if _, err := c.Purge(t.Context(), Purge{All: true}); !errors.As(err, &f) || f.Hint() != "mend it" {
+		t.Errorf("%v", err)
+	}
+	for _, body := range []string{"", "all", `{"all": true, "of": 1}`} {
+		if _, err := c.send(t.Context(), http.MethodPost, "purge", strings.NewReader(body)); !errors.As(err, &f) || !strings.Contains(f.Fix, `"urls"`) {
+			t.Errorf("%.20q: %v", body, err)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package admin
 // This file: the commands' side of the control socket.
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -94,6 +95,48 @@ func (c *Client) Reload(ctx context.Context) (notes []string, err error) {
 	return r.Notes, nil
 }
 
+// Upgrade returns when the next program serves. The error is a *Failure if it
+// does not.
+func (c *Client) Upgrade(ctx context.Context) error {
+	_, err := c.do(ctx, http.MethodPost, "upgrade")
+	return err
+}
+
+// Maintain switches maintenance on or off. The error is a *Failure if the
+// server could not.
+func (c *Client) Maintain(ctx context.Context, m Maintenance) (notes []string, err error) {
+	asked, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	body, err := c.send(ctx, http.MethodPost, "maintenance", bytes.NewReader(asked))
+	if err != nil {
+		return nil, err
+	}
+	var r reply
+	if err := json.Unmarshal(body, &r); err != nil {
+		return nil, c.garbled(err)
+	}
+	return r.Notes, nil
+}
+
+// Purge removes cached responses, and returns how many.
+func (c *Client) Purge(ctx context.Context, p Purge) (int, error) {
+	asked, err := json.Marshal(p)
+	if err != nil {
+		return 0, err
+	}
+	body, err := c.send(ctx, http.MethodPost, "purge", bytes.NewReader(asked))
+	if err != nil {
+		return 0, err
+	}
+	var r purged
+	if err := json.Unmarshal(body, &r); err != nil {
+		return 0, c.garbled(err)
+	}
+	return r.Purged, nil
+}
+
 // Stop returns when the server has stopped.
 func (c *Client) Stop(ctx context.Context) error {
 	_, err := c.do(ctx, http.MethodPost, "stop")
@@ -104,7 +147,11 @@ func (c *Client) Stop(ctx context.Context) error {
 }
 
 func (c *Client) do(ctx context.Context, method, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://millrace/"+path, nil)
+	return c.send(ctx, method, path, nil)
+}
+
+func (c *Client) send(ctx context.Context, method, path string, asked io.Reader) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://millrace/"+path, asked)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func TestCompleteInCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := dump(cfg), dump(fromFile); got != want {
+	if got, want := dump(cfg, true), dump(fromFile, true); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 	if !reflect.DeepEqual(cfg.Apps, fromFile.Apps) || !reflect.DeepEqual(cfg.Sites, fromFile.Sites) {
@@ -41,7 +41,7 @@ func TestCompleteInCodeWithoutSite(t *testing.T) {
 	if err := cfg.Complete(world(t)); err != nil {
 		t.Fatal(err)
 	}
-	want := []Site{{Listen: []string{"127.0.0.1:8000"}, Routes: []Route{{App: "one"}}}}
+	want := []Site{{Listen: []string{"127.0.0.1:8000"}, LogFormat: "combined", AccessLogKeep: 5, Routes: []Route{{App: "one"}}}}
 	if !reflect.DeepEqual(cfg.Sites, want) {
 		t.Errorf("got %+v", cfg.Sites)
 	}
@@ -55,7 +55,7 @@ func TestCompleteInCodeInvalid(t *testing.T) {
 	}{
 		"nothing": {&Config{}, "there is nothing to serve: neither [[site]] nor [app.NAME]\n" +
 			`  hint: the least is [app.main] with wsgi = "module:callable"`},
-		"nil app": {inCode(nil), "wsgi is missing in [app.main]\n" + `  hint: write wsgi = "module:callable"`},
+		"nil app": {inCode(nil), "wsgi is missing in [app.main]\n" + `  hint: write wsgi = "module:callable", or command = ["PROGRAM"]`},
 		"negative": {inCode(&App{WSGI: "a:b", RequestTimeout: -time.Second}), `request_timeout = "-1s" in [app.main]: is negative` + "\n" +
 			`  hint: it takes a duration with a unit, like "500ms", "30s" or "5m", or "0s"`},
 		"numbers": {inCode(&App{WSGI: "a:b", MinSpare: 9, MaxChildren: 3}), "min_spare = 9 in [app.main]: is more than max_children, which is 3\n" +
@@ -67,7 +67,7 @@ func TestCompleteInCodeInvalid(t *testing.T) {
 		"no app": {&Config{Sites: []Site{{Routes: []Route{{App: "main"}}}}}, `app = "main" in [[site.route]]: there is no such app` + "\n" +
 			"  hint: add [app.main]"},
 		"nil upstream": {&Config{Sites: []Site{{Routes: []Route{{Upstream: "u"}}}}, Upstreams: map[string]*Upstream{"u": nil}}, "protocol is missing in [upstream.u]\n" +
-			`  hint: write protocol = "fastcgi", "scgi", "uwsgi", "ajp" or "http"` + "\nservers is missing in [upstream.u]\n" + `  hint: write servers = ["127.0.0.1:PORT"]`},
+			`  hint: write protocol = "fastcgi", "scgi", "uwsgi", "ajp", "http", "https", "h2" or "h2c"` + "\nservers is missing in [upstream.u]\n" + `  hint: write servers = ["127.0.0.1:PORT"]`},
 		"empty listen": {&Config{Apps: map[string]*App{"main": {WSGI: "a:b", Listen: []AppListen{{}}}}}, "protocol is missing in [[app.main.listen]]\n" +
 			`  hint: write protocol = "fastcgi", "scgi", "uwsgi", "ajp" or "http"` + "\naddress is missing in [[app.main.listen]]\n" + `  hint: write address = "127.0.0.1:PORT", "unix:/PATH" or "fd:0"`},
 		"name": {&Config{Apps: map[string]*App{"a.b": {}}}, `"a.b" in [app] is not a name` + "\n" +
@@ -215,7 +215,8 @@ func TestSet(t *testing.T) {
 			`app.one.listen[1].mode = "0660"`, `app.one.listen[1].allow = ["192.0.2.1" "127.0.0.0/8"]`,
 		}},
 		"upstream": {[]setting{{"-u", "upstream.servers", []string{"a:1", "b:2"}}, {"-t", "upstream.timeout", []string{"1s"}}}, []string{
-			`upstream.api.servers = ["a:1" "b:2"]`, "upstream.api.timeout = 1s",
+			`upstream.api.servers[0].address = "a:1"`, `upstream.api.servers[1].address = "b:2"`,
+			"upstream.api.servers[1].weight = 1", "upstream.api.servers[1].backup = false", "upstream.api.servers[1].drain = false", "upstream.api.servers[1].max_conns = 0", "upstream.api.timeout = 1s",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -224,7 +225,7 @@ func TestSet(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			before := dump(cfg)
+			before := dump(cfg, true)
 			if err := setAll(cfg, tt.settings); err != nil {
 				t.Fatal(err)
 			}
@@ -232,7 +233,7 @@ func TestSet(t *testing.T) {
 				t.Fatal(err)
 			}
 			var changed []string
-			for line := range strings.Lines(dump(cfg)) {
+			for line := range strings.Lines(dump(cfg, true)) {
 				if !strings.Contains(before, line) && !strings.HasPrefix(line, "warning: ") && !strings.HasPrefix(line, "  hint: ") {
 					changed = append(changed, strings.ReplaceAll(strings.TrimSpace(line), dir, "DIR"))
 				}
@@ -265,7 +266,7 @@ func TestSetInvalid(t *testing.T) {
 		"one":        {[]setting{{"-s", "server.spool", []string{"static", "media"}}}, "-s: spool = \"static media\" in [server]: is not one value\n  hint: it takes the path of a folder that exists"},
 		"pair":       {[]setting{{"-s", "server.types", []string{".x"}}}, "-s: types = \".x\" in [server]: is not NAME=value\n  hint: it takes a table of extensions and media types: \".foo\" = \"application/x-foo\""},
 		"key":        {[]setting{{"-s", "server.spol", []string{"x"}}}, "-s: unknown key \"spol\" in [server]\n  hint: did you mean \"spool\"?"},
-		"a table":    {[]setting{{"-s", "server.", nil}}, "-s: unknown key \"\" in [server]\n  hint: the keys are body_timeout, control, error_log, header_timeout, idle_timeout, max_header, min_body_rate, pidfile, shutdown_timeout, spool, spool_max, types, write_timeout"},
+		"a table":    {[]setting{{"-s", "server.", nil}}, "-s: unknown key \"\" in [server]\n  hint: the keys are body_timeout, cache, compress_cache, control, error_log, file_cache, group, header_timeout, idle_timeout, max_connections, max_connections_per_client, max_header, min_body_rate, min_write_rate, pidfile, proxy_headers, shutdown_timeout, spool, spool_max, status, trusted_proxies, types, user, write_timeout"},
 		"no such":    {[]setting{{"-s", "sever.spool", []string{"x"}}}, "-s: unknown key \"sever.spool\"\n  hint: write server.KEY, site.KEY, app.KEY or upstream.KEY"},
 		"element":    {[]setting{{"--host", "site.hosts", []string{"x", "y:1"}}}, "--host: hosts = \"y:1\" in [[site]]: has a port\n  hint: write the name alone; the port belongs in listen\n--host: hosts = \"y:1\" in [[site]]: has a port\n  hint: write the name alone; the port belongs in listen"},
 		"as before":  {[]setting{{"--max-spare", "app.max_spare", []string{"5"}}, {"--max", "app.max_children", []string{"4"}}}, "--max-spare: max_spare = 5 in [app.one]: is more than max_children, which is 4\n  hint: min_spare ≤ max_spare ≤ max_children\n--max-spare: max_spare = 5 in [app.two]: is more than max_children, which is 4\n  hint: min_spare ≤ max_spare ≤ max_children"},
@@ -327,7 +328,7 @@ func TestLoadUnreadable(t *testing.T) {
 			"  hint: check the path and the rights of the file",
 		"project": "project: cannot read the configuration: is a directory\n" +
 			"  hint: check the path and the rights of the file",
-		"large.toml": "large.toml:1:1: file is larger than 1 MiB\n" +
+		"large.toml": "large.toml:1:1: file is larger than 4 MiB\n" +
 			"  hint: a configuration is small; is this the right file?",
 	} {
 		cfg, err := Load(path)

@@ -29,8 +29,12 @@ func (c *Config) Complete(dir string) error {
 	k.apps()
 	k.upstreams()
 	k.sites()
+	k.cacheStore()
+	k.texts()
+	k.proxies()
 	k.hosts()
 	k.addresses()
+	k.tls()
 	sortByPlace(k.errs)
 	sortByPlace(k.warnings)
 	c.Warnings = k.warnings
@@ -130,7 +134,7 @@ func (k *checker) within(s *section, at spot, field reflect.Value) {
 				member = reflect.New(field.Type().Elem().Elem())
 				field.SetMapIndex(reflect.ValueOf(name), member)
 			}
-			k.table(s, path, s.label(name), member.Elem())
+			k.table(s, path, s.memberLabel(at.where, name), member.Elem())
 		}
 	case reflect.Pointer:
 		if !field.IsNil() {
@@ -173,16 +177,41 @@ func (k *checker) form(at spot, field reflect.Value) {
 		*v = k.text(at, *v)
 	case *int:
 		k.amount(at, int64(*v), fmt.Sprint(*v), "is less than 1")
+		if at.form.number != nil && !k.bad[at.path] {
+			if bad := at.form.number(*v); bad != nil {
+				k.refuse(at, fmt.Sprint(*v), bad)
+			}
+		}
 	case *Size:
 		k.amount(at, int64(*v), quote(v.String()), "is nothing at all")
 	case *time.Duration:
 		k.amount(at, int64(*v), quote(v.String()), "is no time at all")
 	case *[]string:
-		*v = k.list(at, *v)
+		if at.form.repeats {
+			*v = k.words(at, *v)
+		} else {
+			*v = k.list(at, *v)
+		}
+	case *Preload:
+		if *v != "true" && *v != "false" && *v != "require" {
+			k.refuse(at, quote(string(*v)), refuse("is neither"))
+		}
+	case *Immutable:
+		if *v == "" {
+			k.refuse(at, `""`, refuse("is empty"))
+		} else if _, bad := checkRegexp("", string(*v)); bad != nil {
+			k.refuse(at, quote(string(*v)), bad)
+		}
 	case *Strings:
-		*v = k.list(at, *v)
+		if at.form.repeats {
+			*v = k.words(at, *v)
+		} else {
+			*v = k.list(at, *v)
+		}
 	case *map[string]string:
 		*v = k.pairs(at, *v)
+	case *Lines:
+		k.lines(at, *v)
 	}
 }
 
@@ -195,7 +224,11 @@ func (k *checker) text(at spot, text string) string {
 		if bad == nil {
 			return kept
 		}
-		k.refuse(at, quote(text), bad)
+		shown := quote(text)
+		if at.form.hidden {
+			shown = `"…"`
+		}
+		k.refuse(at, shown, bad)
 	}
 	return text
 }
@@ -220,6 +253,26 @@ func (k *checker) list(at spot, list []string) []string {
 		text = k.text(of, text)
 		if slices.Contains(kept, text) && !k.bad[of.path] {
 			k.refuse(of, quote(text), &refusal{"is there twice", "leave one of them out"})
+		}
+		if k.bad[of.path] {
+			k.bad[at.path] = true
+		}
+		kept = append(kept, text)
+	}
+	return kept
+}
+
+// words is list, for a list in which the same may stand twice.
+func (k *checker) words(at spot, list []string) []string {
+	if len(list) == 0 && at.form.some {
+		k.refuse(at, "[]", refuse("is empty"))
+	}
+	kept := make([]string, 0, len(list))
+	for i, text := range list {
+		of := at
+		of.path = element(at.path, i)
+		if text != "" || i == 0 {
+			text = k.text(of, text)
 		}
 		if k.bad[of.path] {
 			k.bad[at.path] = true

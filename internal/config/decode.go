@@ -45,7 +45,7 @@ func (d *decoder) table(s *section, path, where string, t *table, target reflect
 	for _, e := range t.entries {
 		k := s.key(e.name)
 		if k == nil {
-			d.src.refuse(join(path, e.name), e.at, fmt.Sprintf("unknown key %s in %s", quote(e.name), where), suggest(s, e.name))
+			d.src.refuse(join(path, e.name), e.at, fmt.Sprintf("unknown key %s in %s", quote(e.name), where), hintFor(s, e.name))
 			continue
 		}
 		at := spot{path: join(path, k.name), name: k.name, where: where, at: e.at, form: &k.form}
@@ -59,29 +59,60 @@ func (d *decoder) table(s *section, path, where string, t *table, target reflect
 		case field.Kind() == reflect.Map:
 			d.family(k.within, at, e.value, field)
 		default:
-			d.one(k.within, at, e.value, field)
+			d.one(k, at, e.value, field)
 		}
 	}
 }
 
 // one decodes [server] or files = {…}.
-func (d *decoder) one(s *section, at spot, v *value, field reflect.Value) {
-	title := s.label(at.where)
-	if v.shape != shapeTable {
-		d.refuse(at, v, "is not a table", "write "+at.name+" = { … } or a table of its own")
+func (d *decoder) one(k *key, at spot, v *value, field reflect.Value) {
+	s := k.within
+	if v.shape == shapeText && s.alone != "" {
+		v = s.whole(v)
+	}
+	short := v.shape == shapeBool && (k.short || k.off && v.text == "false")
+	if v.shape != shapeTable && !short {
+		or := ""
+		if k.short {
+			or = at.name + " = true, "
+		}
+		if k.off {
+			or = at.name + " = false, "
+		}
+		if s.alone != "" {
+			or = at.name + ` = "…", `
+		}
+		d.refuse(at, v, "is not a table", "write "+or+at.name+" = { … } or a table of its own")
 		return
 	}
 	if field.Kind() == reflect.Pointer {
 		field.Set(reflect.New(field.Type().Elem()))
 		field = field.Elem()
 	}
-	d.table(s, at.path, title, v.table, field)
+	if short {
+		field.FieldByName("Off").SetBool(v.text == "false")
+		return
+	}
+	d.table(k.within, at.path, k.within.label(at.where), v.table, field)
+}
+
+// whole is the table that a text in its place stands for.
+func (s *section) whole(v *value) *value {
+	t := newTable()
+	t.add(s.alone, v.at, v)
+	return &value{shape: shapeTable, at: v.at, table: t}
 }
 
 // tables decodes [[site]].
 func (d *decoder) tables(s *section, at spot, v *value, field reflect.Value) {
 	title := s.listLabel(at.where)
 	hint := "write " + title + ", in two brackets, for each"
+	if s.alone != "" {
+		hint = "write " + at.name + ` = ["…", { … }]`
+		if v.shape == shapeText { // one for a list of one
+			v = &value{shape: shapeList, at: v.at, items: []*value{v}}
+		}
+	}
 	if v.shape != shapeList {
 		d.refuse(at, v, "is not a list of tables", hint)
 		return
@@ -91,6 +122,9 @@ func (d *decoder) tables(s *section, at spot, v *value, field reflect.Value) {
 		of := at
 		of.path, of.at = element(at.path, i), item.at
 		d.src.give(of.path, of.at)
+		if item.shape == shapeText && s.alone != "" {
+			item = s.whole(item)
+		}
 		if item.shape != shapeTable {
 			d.refuse(of, item, "is not a table", hint)
 			continue
@@ -116,13 +150,23 @@ func (d *decoder) family(s *section, at spot, v *value, field reflect.Value) {
 		}
 		member := reflect.New(field.Type().Elem().Elem())
 		field.SetMapIndex(reflect.ValueOf(e.name), member)
-		d.table(s, of.path, s.label(e.name), e.value.table, member.Elem())
+		d.table(s, of.path, s.memberLabel(at.where, e.name), e.value.table, member.Elem())
 	}
 }
 
 // label is the section's title with the name, or the table around it, put in.
 func (s *section) label(in string) string {
-	return strings.Replace(s.title, "%s", short(in), 1)
+	return strings.ReplaceAll(strings.Replace(s.title, "%s", short(in), 1), "%s", "NAME")
+}
+
+// memberLabel is the title of one of a family: with the table around it, where
+// there is one, and its name.
+func (s *section) memberLabel(where, name string) string {
+	if strings.Count(s.title, "%s") < 2 {
+		return s.label(name)
+	}
+	around := strings.Replace(s.title, "%s", strings.Trim(where, "[]"), 1)
+	return strings.Replace(around, "%s", short(name), 1)
 }
 
 // listLabel is the title of a list of tables within the table where.

@@ -34,6 +34,12 @@ func (d *decoder) value(at spot, v *value, field reflect.Value) {
 		decodeTo((*[]string)(to), d.list, at, v)
 	case *map[string]string:
 		decodeTo(to, d.pairs, at, v)
+	case *Lines:
+		decodeTo(to, d.lines, at, v)
+	case *Preload:
+		decodeTo(to, d.preload, at, v)
+	case *Immutable:
+		decodeTo(to, d.immutable, at, v)
 	default:
 		// A defect of keys.go, which its test finds.
 		panic(fmt.Sprintf("config: %s is of type %s, which no key has", at.name, field.Type()))
@@ -99,6 +105,28 @@ func (d *decoder) truth(at spot, v *value) (bool, bool) {
 	return v.text == "true", d.wants(shapeBool, at, v)
 }
 
+// preload takes true, false, or "require".
+func (d *decoder) preload(at spot, v *value) (Preload, bool) {
+	if v.shape == shapeBool || v.shape == shapeText && v.text == "require" {
+		return Preload(v.text), true
+	}
+	d.refuse(at, v, "is neither", "")
+	return "", false
+}
+
+// immutable takes true, false, or a regexp.
+func (d *decoder) immutable(at spot, v *value) (Immutable, bool) {
+	if v.shape == shapeBool {
+		return Immutable(v.text), true
+	}
+	if v.shape != shapeText {
+		d.refuse(at, v, "is neither", "")
+		return "", false
+	}
+	text, ok := d.text(at, v)
+	return Immutable(text), ok
+}
+
 // count takes what fits everywhere; that it is at least 0 or 1 is its form's.
 func (d *decoder) count(at spot, v *value) (int, bool) {
 	if !d.wants(shapeInteger, at, v) {
@@ -160,6 +188,21 @@ func (d *decoder) pairs(at spot, v *value) (map[string]string, bool) {
 		}
 	}
 	return pairs, true
+}
+
+// lines is pairs in their order.
+func (d *decoder) lines(at spot, v *value) (Lines, bool) {
+	pairs, ok := d.pairs(at, v)
+	if !ok {
+		return nil, false
+	}
+	lines := make(Lines, 0, len(pairs))
+	for _, e := range v.table.entries {
+		if text, ok := pairs[e.name]; ok {
+			lines = append(lines, Line{e.name, text})
+		}
+	}
+	return lines, true
 }
 
 // show is a value as messages show it.

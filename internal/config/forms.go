@@ -8,19 +8,30 @@ import (
 	"fmt"
 	"mime"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // form is a kind of value.
 type form struct {
-	takes string // completes "it takes …", in hints and in the reference
-	empty bool   // "" is allowed, and means what the key's documentation says
-	some  bool   // of a list: at least one
-	zero  bool   // of a number: 0 is allowed
+	takes   string // completes "it takes …", in hints and in the reference
+	empty   bool   // "" is allowed, and means what the key's documentation says
+	some    bool   // of a list: at least one
+	repeats bool   // of a list: the same may stand there twice
+	zero    bool   // of a number: 0 is allowed
+	hidden  bool   // of a text: no message shows it, it may be a password
+
+	texts bool     // it may hold placeholders
+	names []string // further names that those may have; "response.*" is a family of them
+
+	// number says what is wrong with a number, beside its being positive.
+	number func(n int) *refusal
 
 	// check returns the value as it is kept, or why it is refused. Relative
 	// paths are relative to dir. It is not called with "".
@@ -46,9 +57,13 @@ var (
 	formSize         = form{takes: `a size with a unit (B, KB, MB, GB, KiB, MiB, GiB), like "64KiB"`}
 	formSizeZero     = form{takes: `a size with a unit (B, KB, MB, GB, KiB, MiB, GiB), like "240B", or "0B"`, zero: true}
 
-	formAddress  = form{takes: `addresses: "host:port", ":port" or "unix:/path"`, some: true, check: checkAddress}
-	formHost     = form{takes: `names of hosts, like "www.example.com", without scheme and port`, check: checkHost}
-	formIndex    = form{takes: `names of files, like "index.html"`, check: checkIndex}
+	formAddress      = form{takes: `addresses: "host:port", ":port", "unix:/path" or "systemd:NAME"`, some: true, check: checkAddress}
+	formHost         = form{takes: `names of hosts, like "www.example.com", "*.example.com", or '~^www\d\.example\.com$'`, check: checkHost}
+	formIndex        = form{takes: `names of files, like "index.html"`, check: checkIndex}
+	formCacheControl = form{takes: `directives of Cache-Control, like "public, max-age=3600"`, check: checkCacheControl}
+	formImmutable    = form{takes: `true, false, or a regular expression in Go's syntax: '^/assets/'`}
+	formSort         = form{takes: `"name", "size" or "time", or with "-" in front the other way round`, check: checkSort}
+
 	formPath     = form{takes: `a path that begins with "/"; "*" at its end makes it a prefix`, check: checkPath}
 	formPrefix   = form{takes: `a path that begins with "/" and does not end with it, like "/shop"`, empty: true, check: checkPrefix}
 	formRegexp   = form{takes: `a regular expression in Go's syntax, best in single quotes: '^/x$'`, check: checkRegexp}
@@ -56,7 +71,7 @@ var (
 	formUpstream = form{takes: `the NAME of an [upstream.NAME]`}
 	formCallable = form{takes: `"module:callable", like "mysite.wsgi:application"`, check: checkCallable}
 	formHook     = form{takes: `"module:callable", like "mysite.hooks:after_fork"`, empty: true, check: checkCallable}
-	formMethod   = form{takes: `"prefork" or "threaded"`, check: checkMethod}
+	formMethod   = form{takes: `"prefork", "threaded" or "cgi"`, check: checkMethod}
 	formEnv      = form{takes: `a table of strings: { NAME = "value" }`, empty: true, name: checkVariable}
 	formTypes    = form{takes: `a table of extensions and media types: ".foo" = "application/x-foo"`, check: checkMediaType, name: checkExtension}
 )
@@ -69,8 +84,11 @@ func checkAddress(dir, text string) (string, *refusal) {
 		path, bad := checkSocket(dir, path)
 		return "unix:" + path, bad
 	}
-	if strings.HasPrefix(text, "systemd:") {
-		return "", &refusal{"sockets of systemd are not available in this version", `write "host:port", ":port" or "unix:/path"`}
+	if name, ok := strings.CutPrefix(text, "systemd:"); ok {
+		if name == "" || hasControl(name) || strings.ContainsAny(name, ":/") {
+			return "", &refusal{"names no socket", `write "systemd:NAME", with FileDescriptorName=NAME in the socket unit`}
+		}
+		return text, nil
 	}
 	if strings.Contains(text, "://") {
 		return "", &refusal{"is a URL", "write host and port alone"}
@@ -103,16 +121,17 @@ func checkAddress(dir, text string) (string, *refusal) {
 	return text, nil
 }
 
-// checkHost keeps a name as package route compares it: in lower case, without
+// checkHost keeps a pattern as it is, and a name as package route compares it: in lower case, without
 // the dot that may end it, an IPv6 address in brackets.
 func checkHost(_, text string) (string, *refusal) {
+	if strings.HasPrefix(text, "~") || strings.Contains(text, "*") {
+		return checkHostPattern(text)
+	}
 	name := strings.ToLower(strings.TrimSuffix(text, "."))
 	if ip, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil && ip.Is6() && ip.Zone() == "" {
 		return "[" + ip.String() + "]", nil
 	}
 	switch {
-	case strings.Contains(name, "*"):
-		return "", &refusal{"wildcards are not available in this version", "name each host, or leave hosts out for any host"}
 	case strings.Contains(name, "/"):
 		return "", &refusal{"is not the name of a host", "write the name alone, without http:// and path"}
 	case strings.Contains(name, ":"):
@@ -148,6 +167,17 @@ func checkIndex(_, text string) (string, *refusal) {
 	return text, nil
 }
 
+func checkSort(_, text string) (string, *refusal) {
+	return oneOf(text, "is not an order", "name", "-name", "size", "-size", "time", "-time")
+}
+
+func checkCacheControl(_, text string) (string, *refusal) {
+	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return "", refuse("holds what no header may")
+	}
+	return text, nil
+}
+
 func checkPath(_, text string) (string, *refusal) {
 	switch star := strings.IndexByte(text, '*'); {
 	case text == "*":
@@ -157,7 +187,30 @@ func checkPath(_, text string) (string, *refusal) {
 	case star >= 0 && star != len(text)-1:
 		return "", &refusal{`"*" stands before its end`, `"*" is for the end alone; for anything else use regexp`}
 	}
-	return text, nil
+	return text, neverAPath(text)
+}
+
+// neverAPath refuses what the path of no request is: paths are compared decoded,
+// without the query, and those with dot segments are answered with 400.
+func neverAPath(text string) *refusal {
+	if decoded, err := url.PathUnescape(text); err == nil && decoded != text && utf8.ValidString(decoded) && !hasControl(decoded) {
+		return &refusal{"is encoded, and paths are compared decoded", fmt.Sprintf("write %q", short(decoded))}
+	}
+	path, query, asks := strings.Cut(text, "?")
+	whole := text // segments alone
+	if strings.HasSuffix(text, "*") {
+		whole = text[:strings.LastIndexByte(text, '/')]
+	}
+	switch {
+	case asks && strings.Contains(query, "="):
+		name, value, _ := strings.Cut(query, "=")
+		return &refusal{"has a query, which is no part of the path", fmt.Sprintf("write path = %q and query = { %s = %q }", short(path), bareOrQuoted(short(name)), short(value))}
+	case hasDots(whole):
+		return &refusal{`has a segment "." or "..": such requests are answered with 400`, "write the path that is meant"}
+	case hasControl(text):
+		return refuse("holds a control character: such requests are answered with 400")
+	}
+	return nil
 }
 
 func checkPrefix(_, text string) (string, *refusal) {
@@ -223,13 +276,18 @@ func isDotted(text string) bool {
 }
 
 func checkMethod(_, text string) (string, *refusal) {
-	switch text {
-	case "prefork", "threaded":
+	return oneOf(text, "is not a method", "prefork", "threaded", "cgi")
+}
+
+// oneOf takes one of a few words.
+func oneOf(text, reason string, words ...string) (string, *refusal) {
+	if slices.Contains(words, text) {
 		return text, nil
-	case "cgi":
-		return "", &refusal{"is not available in this version", `write "prefork" or "threaded", or leave the key out`}
 	}
-	return "", refuse("is not a method")
+	if near := nearest(text, words); near != "" {
+		return "", &refusal{reason, fmt.Sprintf("did you mean %q?", near)}
+	}
+	return "", refuse(reason)
 }
 
 func checkVariable(text string) (string, *refusal) {

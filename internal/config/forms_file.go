@@ -19,7 +19,8 @@ var (
 	formLog    = form{takes: `the path of a file, whose folder must exist, or "-" for stdout`, empty: true, check: checkLog}
 	formFolder = form{takes: "the path of a folder that exists", check: checkFolder}
 	formRoot   = form{takes: "the path of a folder that exists and holds files to be served", check: checkRoot}
-	formRoots  = form{takes: "the path of a folder that exists and holds files to be served, or a list of them", some: true, check: checkRoot}
+	formSite   = form{takes: "the path of a folder that exists and holds files to be served", check: checkRootText, texts: true}
+	formRoots  = form{takes: "the path of a folder that exists and holds files to be served, or a list of them", some: true, check: checkRootText, texts: true}
 	formVenv   = form{takes: "the path of a virtual environment", empty: true, check: checkVenv}
 	formPython = form{takes: "the path of a Python interpreter, or its name on the PATH", empty: true, check: checkPython}
 )
@@ -94,9 +95,27 @@ func checkSocket(dir, text string) (string, *refusal) {
 	return path, bad
 }
 
+// checkRootText is checkRoot for a root that may have placeholders: then only
+// the folder above the first of them is there to be looked at.
+func checkRootText(dir, text string) (string, *refusal) {
+	path := absolute(dir, text)
+	start := strings.IndexByte(path, '{')
+	if start < 0 {
+		return checkRoot(dir, text)
+	}
+	above := path[:strings.LastIndexByte(path[:start], filepath.Separator)+1]
+	if filepath.Dir(above) == above {
+		return "", &refusal{"begins with a placeholder: any folder of the machine could be meant", "let it begin with a folder that is fixed, like /srv/{host}"}
+	}
+	return path, folder(filepath.Clean(above), filepath.Clean(above))
+}
+
 // checkRoot refuses what would hand out the source code or the whole machine.
 func checkRoot(dir, text string) (string, *refusal) {
 	path := absolute(dir, text)
+	if strings.Contains(path, "{") {
+		return "", &refusal{"has a placeholder, which root of files alone may have", `make a last route without path: files = { root = "/srv/{host}" }`}
+	}
 	if bad := folder(path, text); bad != nil {
 		return "", bad
 	}

@@ -12,29 +12,33 @@ import (
 	"strings"
 )
 
-// Protocols are what an app's addresses and back ends may speak.
+// Protocols are what an app's addresses may speak, and back ends too: see
+// BackendProtocols.
 func Protocols() []string { return []string{"fastcgi", "scgi", "uwsgi", "ajp", "http"} }
 
 var (
 	formProtocol   = form{takes: `"fastcgi", "scgi", "uwsgi", "ajp" or "http"`, check: checkProtocol}
-	formAppAddress = form{takes: `an address: "host:port", ":port", "unix:/path" or "fd:N"`, check: checkAppAddress}
+	formAppAddress = form{takes: `an address: "host:port", ":port", "unix:/path", "systemd:NAME" or "fd:N"`, check: checkAppAddress}
 	formMode       = form{takes: `an octal mode, like "0660"`, check: checkMode}
 	formSecret     = form{takes: "a string", empty: true, check: checkSecret}
 	formAttributes = form{takes: "names of request attributes", check: checkAttribute}
 	formAllow      = form{takes: `addresses and networks: "192.0.2.1", "192.0.2.0/24", "2001:db8::/32"`, check: checkAllow}
-	formServers    = form{takes: `addresses: "host:port" or "unix:/path"`, some: true, check: checkServer}
 	formParams     = form{takes: `a table of strings: { NAME = "value" }`, empty: true, name: checkParam}
 )
 
 func checkProtocol(_, text string) (string, *refusal) {
-	all := Protocols()
+	if text == "https" || text == "h2c" {
+		return "", &refusal{"is not available in this version", `write "http"`}
+	}
+	return checkAmong(text, Protocols())
+}
+
+func checkAmong(text string, all []string) (string, *refusal) {
 	switch {
 	case slices.Contains(all, text):
 		return text, nil
 	case text == "fcgi":
 		return "", &refusal{"is not a protocol", `write "fastcgi"`}
-	case text == "https" || text == "h2c":
-		return "", &refusal{"is not available in this version", `write "http"`}
 	}
 	if near := nearest(text, all); near != "" {
 		return "", &refusal{"is not a protocol", fmt.Sprintf("did you mean %q? The protocols are %s", near, strings.Join(all, ", "))}

@@ -48,10 +48,19 @@ func (k *checker) fitPool(path, where string, app *App) {
 			}
 		}
 	}
+	// Where prefork has threads, spares are threads and max_children processes.
+	each := 1
+	if app.Method == "prefork" {
+		each = max(app.Threads, 1)
+	}
 	for i, n := range spares {
 		for _, more := range spares[i+1:] {
-			if fixed == 0 && *more.value != 0 && *n.value > *more.value {
-				k.contradict(path, where, n, fmt.Sprintf("is more than %s, which is %d", more.key, *more.value), "min_spare ≤ max_spare ≤ max_children")
+			most, of := *more.value, fmt.Sprint(*more.value)
+			if more.key == "max_children" && each > 1 {
+				most, of = most*each, fmt.Sprintf("%d processes of %d threads", most, each)
+			}
+			if fixed == 0 && *more.value != 0 && *n.value > most {
+				k.contradict(path, where, n, fmt.Sprintf("is more than %s, which is %s", more.key, of), "min_spare ≤ max_spare ≤ max_children")
 			}
 		}
 	}
@@ -60,7 +69,7 @@ func (k *checker) fitPool(path, where string, app *App) {
 	if fixed > 0 {
 		app.MinSpare, app.MaxSpare, app.MaxChildren = fixed, fixed, fixed
 	}
-	if app.MaxChildren != 0 && app.Threads > app.MaxChildren {
+	if app.MaxChildren != 0 && app.Threads > app.MaxChildren && app.Method == "threaded" {
 		key := "max_children"
 		if fixed > 0 {
 			key = "workers"
@@ -68,10 +77,13 @@ func (k *checker) fitPool(path, where string, app *App) {
 		k.contradict(path, where, number{"threads", &app.Threads}, fmt.Sprintf("is more than %s, which is %d", key, app.MaxChildren), "a worker is a thread: no process needs more of them than there are in all")
 	}
 	if app.MaxChildren == 0 {
-		app.MaxChildren = max(defaultMaxChildren, app.MinSpare, app.MaxSpare, app.Threads)
+		app.MaxChildren = max(defaultMaxChildren, (max(app.MinSpare, app.MaxSpare)+each-1)/each)
+		if app.Method == "threaded" {
+			app.MaxChildren = max(app.MaxChildren, app.Threads)
+		}
 	}
 	if app.MaxSpare == 0 {
-		app.MaxSpare = min(max(defaultMaxSpare, app.MinSpare), app.MaxChildren)
+		app.MaxSpare = min(max(defaultMaxSpare, app.MinSpare), app.MaxChildren*each)
 	}
 	if app.MinSpare == 0 {
 		app.MinSpare = min(defaultMinSpare, app.MaxSpare)

@@ -73,8 +73,11 @@ func (c *Config) setListen(d *decoder, path, app, name string, at place, values 
 // set sets one key of one table, and reports whether it could.
 func (c *Config) set(d *decoder, s *section, path, where, name string, at place, values []string, target any) bool {
 	k := s.key(name)
+	if k != nil && k.within != nil && k.within.alone != "" {
+		return c.setAlone(d, k, spot{path: join(path, name), name: name, where: where, at: at}, values, target)
+	}
 	if k == nil || k.within != nil {
-		d.src.refuse(path, at, fmt.Sprintf("unknown key %s in %s", quote(name), where), suggest(s, name))
+		d.src.refuse(path, at, fmt.Sprintf("unknown key %s in %s", quote(name), where), hintFor(s, name))
 		return false
 	}
 	of := spot{path: join(path, name), name: name, where: where, at: at, form: &k.form}
@@ -104,6 +107,25 @@ func (c *Config) set(d *decoder, s *section, path, where, name string, at place,
 	}
 	c.src.give(of.path, at)
 	return true
+}
+
+// setAlone sets a list of tables, or one, by the texts that stand for them.
+func (c *Config) setAlone(d *decoder, k *key, at spot, values []string, target any) bool {
+	field := reflect.ValueOf(target).Elem().FieldByName(k.field)
+	v := &value{shape: shapeList, at: at.at}
+	for _, text := range values {
+		v.items = append(v.items, &value{text: text, at: at.at})
+	}
+	c.src.forget(at.path)
+	if field.SetZero(); field.Kind() == reflect.Slice {
+		d.tables(k.within, at, v, field)
+	} else if len(v.items) == 1 {
+		d.one(k, at, v.items[0], field)
+	} else {
+		d.refuse(at, v, "is not one value", "")
+	}
+	c.src.give(at.path, at.at)
+	return !d.src.bad[at.path]
 }
 
 // typed is what a person typed, as TOML would have it for a field that holds
@@ -136,7 +158,7 @@ func typed(now any, values []string) (v *value, reason string) {
 		if n, err := strconv.Atoi(v.text); err == nil {
 			v.shape, v.text = shapeInteger, strconv.Itoa(n)
 		}
-	case bool, *bool:
+	case bool, *bool, Preload, Immutable:
 		if v.text == "true" || v.text == "false" {
 			v.shape = shapeBool
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// maxText bounds a file: a configuration of a thousand sites is smaller.
-const maxText = 1 << 20
+// maxText bounds a file: a configuration of ten thousand sites is smaller.
+const maxText = 4 << 20
 
 // restUnread is the hint of what is not TOML.
 const restUnread = "nothing else in the file was checked"
@@ -68,7 +68,7 @@ func (t *table) add(name string, at place, v *value) {
 func parseTree(name string, text []byte) (*table, error) {
 	start := place{name, 1, 1}
 	if len(text) > maxText {
-		return nil, start.problem("file is larger than 1 MiB", "a configuration is small; is this the right file?")
+		return nil, start.problem("file is larger than 4 MiB", "a configuration is small; is this the right file?")
 	}
 	if bytes.HasPrefix(text, []byte("\ufeff")) { // some editors' first bytes; blanks keep the columns
 		text = append([]byte("   "), text[3:]...)

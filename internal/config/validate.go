@@ -15,14 +15,15 @@ func (k *checker) apps() {
 		if k.bad[path] {
 			continue
 		}
-		if at := join(path, "wsgi"); app.WSGI == "" && !k.bad[at] {
-			k.fail(at, "wsgi is missing in "+where, `write wsgi = "module:callable"`)
-		}
+		k.program(path, where, app)
 		if k.given(join(path, "venv")) && k.given(join(path, "python")) && app.Venv != "" && app.Python != "" {
 			k.warn(join(path, "venv"), fmt.Sprintf("venv in %s has no effect beside python", where), "leave out one of the two")
 		}
 		k.fitPool(path, where, app)
 		k.threads(path, where, app)
+		for _, of := range slices.Sorted(maps.Keys(app.Attached)) {
+			k.attached(familyPath(join(path, "attached"), of), attachedSection.memberLabel("app."+name, of), app, app.Attached[of])
+		}
 		for i := range app.Listen {
 			k.appListen(element(join(path, "listen"), i), appListenSection.label("app."+name), &app.Listen[i])
 		}
@@ -32,11 +33,17 @@ func (k *checker) apps() {
 // threads refuses a number of threads where there are none.
 func (k *checker) threads(path, where string, app *App) {
 	at := join(path, "threads")
-	if app.Threads == 0 || app.Method == "threaded" || k.bad[at] || k.bad[join(path, "method")] {
+	if app.Threads == 0 || k.bad[at] || k.bad[join(path, "method")] {
 		return
 	}
-	k.refuse(spot{path: at, name: "threads", where: where, form: &form{}}, fmt.Sprint(app.Threads),
-		&refusal{fmt.Sprintf("method = %s has no threads", quote(app.Method)), `write method = "threaded", or leave threads out`})
+	switch {
+	case app.Method == "cgi":
+		k.refuse(spot{path: at, name: "threads", where: where, form: &form{}}, fmt.Sprint(app.Threads),
+			&refusal{`method = "cgi" has no threads`, "leave one of the two out"})
+	case len(app.Command) > 0:
+		k.refuse(spot{path: at, name: "threads", where: where, form: &form{}}, fmt.Sprint(app.Threads),
+			&refusal{"the threads of a program are its own", "write concurrency for the number of requests that it is given at a time"})
+	}
 }
 
 func (k *checker) sites() {
@@ -49,8 +56,11 @@ func (k *checker) sites() {
 		if len(s.Routes) == 0 && s.Root == "" && !k.bad[join(path, "route")] && !k.bad[join(path, "root")] {
 			k.fail(path, "[[site]] has neither a route nor a root: it would answer everything with 404", `add [[site.route]] with app = "NAME"`)
 		}
-		k.routes(join(path, "route"), s.Routes, used)
+		k.compress(join(path, "compress"), compressSection.label(siteSection.title), s.Compress)
+		k.access(path, "[[site]]", s.BasicAuth, s.Limit)
+		k.routes(join(path, "route"), s, used)
 	}
+	k.accessLogs()
 	listens := func(a *App) bool { return len(a.Listen) > 0 }
 	some := len(k.c.Sites) > 0 || slices.ContainsFunc(slices.Collect(maps.Values(k.c.Apps)), listens)
 	for _, name := range slices.Sorted(maps.Keys(k.c.Apps)) {
@@ -65,70 +75,31 @@ func (k *checker) sites() {
 	}
 }
 
-func (k *checker) routes(path string, routes []Route, used map[string]bool) {
-	all := -1                      // the first route that matches every path
-	exact := make(map[string]bool) // paths there were
-	for j := range routes {
-		at, r := element(path, j), &routes[j]
-		if k.bad[at] {
-			continue
-		}
-		k.route(at, r)
-		used["app "+r.App], used["upstream "+r.Upstream] = true, true
-		matchesAll := r.Regexp == "" && (r.Path == "" || r.Path == "/*") && !k.bad[join(at, "path")] && !k.bad[join(at, "regexp")]
-		switch {
-		case all >= 0:
-			k.warn(at, "[[site.route]] is never reached: a route before it matches every path", "the first route that matches wins; move this one up")
-		case r.Path != "" && exact[r.Path]:
-			k.warn(at, fmt.Sprintf("[[site.route]] is never reached: a route before it has path = %s as well", quote(r.Path)), "leave one of them out")
-		case matchesAll:
-			all = j
-		}
-		exact[r.Path] = true
+// files checks how the keys of a tree of files go together.
+func (k *checker) files(path, where string, f *Files) {
+	if f.CacheControl != "" && f.Expires != 0 {
+		k.fail(join(path, "expires"), where+" has both cache_control and expires", `leave out expires, and write cache_control = "max-age=SECONDS"`)
+	}
+	if l := f.Listing; l != nil {
+		k.listing(join(path, "listing"), listingSection.label(where), l)
 	}
 }
 
-func (k *checker) route(path string, r *Route) {
-	const where = "[[site.route]]"
-	has := func(key string, set bool) bool { return set || k.given(join(path, key)) }
-	files, app, upstream := has("files", r.Files != nil), has("app", r.App != ""), has("upstream", r.Upstream != "")
-	switch {
-	case files && app:
-		k.fail(join(path, "app"), where+" has both files and app", "make two routes; the first that matches wins")
-	case upstream && (files || app):
-		other := "app"
-		if files {
-			other = "files"
+// listing holds the bounds of what one request for a listing may cost.
+func (k *checker) listing(path, where string, l *Listing) {
+	for _, bound := range []struct {
+		key     string
+		got, at int
+	}{{"page", l.Page, 5000}, {"max", l.Max, 1_000_000}} {
+		if bound.got > bound.at && !k.bad[join(path, bound.key)] {
+			k.fail(join(path, bound.key), fmt.Sprintf("%s = %d in %s: is more than %d", bound.key, bound.got, where, bound.at), "take less: each entry costs memory and time, of everyone")
 		}
-		k.fail(join(path, "upstream"), where+" has both "+other+" and upstream", "make two routes; the first that matches wins")
-	case !files && !app && !upstream:
-		k.fail(path, where+" has none of files, app and upstream: it leads nowhere", `add app = "NAME", upstream = "NAME" or files = { root = "FOLDER" }`)
-	case app:
-		known(k, join(path, "app"), r.App, "app", k.c.Apps)
-	case upstream:
-		known(k, join(path, "upstream"), r.Upstream, "upstream", k.c.Upstreams)
 	}
-	if has("path", r.Path != "") && has("regexp", r.Regexp != "") {
-		k.fail(join(path, "regexp"), where+" has both path and regexp", "leave out one of the two, or make two routes")
-	}
-	if files && r.Mount != "" {
-		k.fail(join(path, "mount"), where+" has mount beside files", `mount is for an app or back ends; files take strip = "/prefix"`)
-	} else {
-		k.prefix(join(path, "mount"), where, r, r.Mount)
-	}
-	if r.Files == nil || k.bad[join(path, "files")] {
-		return
-	}
-	at := join(path, "files")
-	if len(r.Files.Root) == 0 && !k.bad[join(at, "root")] {
-		k.fail(join(at, "root"), "root is missing in "+filesSection.label(where), `write files = { root = "FOLDER" }`)
-	}
-	k.prefix(join(at, "strip"), filesSection.label(where), r, r.Files.Strip)
 }
 
 // prefix refuses a mount or strip that no path of its route begins with.
 func (k *checker) prefix(path, where string, r *Route, prefix string) {
-	if prefix == "" || r.Path == "" || k.bad[path] {
+	if prefix == "" || r.Path == "" || k.bad[path] || r.Rewrite != nil || len(r.TryFiles) > 0 { // which make another path
 		return
 	}
 	fixed, open := strings.CutSuffix(r.Path, "*")
@@ -142,6 +113,11 @@ func (k *checker) prefix(path, where string, r *Route, prefix string) {
 
 // known checks that a route's app or upstream is there.
 func known[T any](k *checker, path, name, kind string, all map[string]*T) {
+	knownIn(k, path, "[[site.route]]", name, kind, all)
+}
+
+// knownIn is known for another table than a route.
+func knownIn[T any](k *checker, path, where, name, kind string, all map[string]*T) {
 	if _, ok := all[name]; ok || k.bad[kind] || k.bad[path] {
 		return
 	}
@@ -152,5 +128,5 @@ func known[T any](k *checker, path, name, kind string, all map[string]*T) {
 	} else if len(names) == 0 {
 		hint = fmt.Sprintf("add [%s.%s]", kind, short(name))
 	}
-	k.refuse(spot{path: path, name: kind, where: "[[site.route]]", form: &form{}}, quote(name), &refusal{"there is no such " + kind, hint})
+	k.refuse(spot{path: path, name: kind, where: where, form: &form{}}, quote(name), &refusal{"there is no such " + kind, hint})
 }

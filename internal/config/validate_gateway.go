@@ -52,14 +52,23 @@ func (k *checker) upstreams() {
 		if k.bad[path] {
 			continue
 		}
-		k.required(path, where, "protocol", u.Protocol, `write protocol = "fastcgi", "scgi", "uwsgi", "ajp" or "http"`)
-		if at := join(path, "servers"); len(u.Servers) == 0 && !k.bad[at] {
-			k.fail(at, "servers is missing in "+where, `write servers = ["127.0.0.1:PORT"]`)
-		}
+		k.required(path, where, "protocol", u.Protocol, `write protocol = "fastcgi", "scgi", "uwsgi", "ajp", "http", "https", "h2" or "h2c"`)
+		k.upstreamTLS(path, where, u)
+		k.balance(path, where, u)
 		k.ajpAlone(path, where, u.Protocol, "secret", "packet_size", "attributes")
 		k.packetSize(path, where, u.PacketSize)
-		if at := join(path, "params"); u.Protocol == "http" && len(u.Params) > 0 && !k.bad[at] {
+		k.upgrades(path, where, u)
+		if at := join(path, "params"); u.SpeaksHTTP() && len(u.Params) > 0 && !k.bad[at] {
 			k.fail(at, fmt.Sprintf("params in %s: HTTP has no parameters", where), "leave them out, or take another protocol")
+		}
+	}
+}
+
+// upgrades warns of keys without an effect: only HTTP/1.1 has upgrades.
+func (k *checker) upgrades(path, where string, u *Upstream) {
+	for _, name := range []string{"upgrade", "upgrade_timeout"} {
+		if at := join(path, name); k.given(at) && u.Protocol != "http" && u.Protocol != "https" && !k.bad[join(path, "protocol")] {
+			k.warn(at, fmt.Sprintf("%s in %s has no effect: only http has upgrades", name, where), "leave it out")
 		}
 	}
 }

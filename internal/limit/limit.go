@@ -1,5 +1,20 @@
-// Package limit keeps a client from holding a request by sending its body
-// slowly, or not at all.
+// Package limit says how much: how slowly a body may come, how large it may be,
+// how many requests and connections there may be.
+//
+// # Requests
+//
+// Requests.Wrap bounds the requests of each key, whatever a key is: a client, a
+// user, a header. How many may come in a time is rate.go's matter, and how many
+// may run at a time. State is what is known of the keys; it is bounded, and it
+// outlives the handlers that are made anew when a configuration changes.
+//
+// Connections counts connections when they are accepted, before anything is read
+// of them.
+//
+// # Bodies
+//
+// Size refuses bodies that are too large. Body keeps a client from holding a
+// request by sending its body slowly, or not at all.
 //
 // Body wraps a handler. A request without a body passes through untouched. To
 // one that has a body it gives a Body whose Read
@@ -9,16 +24,17 @@
 //     on average. Only time spent waiting for the client counts, so that a
 //     handler may take its own time between two reads;
 //   - clears the connection's read deadline when the body ends, so that
-//     net/http, which watches for the client's leaving from then on, does not
+//     the server, which watches for the client's leaving from then on, does not
 //     take an old deadline for it, and the connection can be kept.
 //
 // The error is os.ErrDeadlineExceeded for errors.Is. What to answer (408) is
-// the handler's choice; the request's context is done by then, as net/http
-// ends it with the first failed read. What a handler leaves unread, net/http
+// the handler's choice; the request's context is done by then, as the server
+// ends it with the first failed read. What a handler leaves unread, the server
 // reads after it, up to 256 KiB, to keep the connection: this is under a
 // deadline of the same length.
 //
-// The size of a body is no matter of this package.
+// A Body within another one, nearer to the handler, changes the limits of the
+// bodies that reach it.
 package limit
 
 import (
@@ -58,9 +74,14 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.next.ServeHTTP(w, r)
 		return
 	}
+	if b, ok := r.Body.(*body); ok { // of a Body around this one
+		b.limits = g.limits
+		g.next.ServeHTTP(w, r)
+		return
+	}
 	b := &body{inner: r.Body, limits: g.limits, conn: http.NewResponseController(w)}
 	r.Body = b
-	// After a refusal net/http looks at its own body again: it lingers for a
+	// After a refusal the server looks at its own body again: it lingers for a
 	// client that is still sending, where a reset could overtake the answer.
 	defer func() {
 		b.leave()
@@ -139,7 +160,7 @@ func (b *body) tooSlow() bool {
 // Close leaves the rest unread.
 func (b *body) Close() error { return b.inner.Close() }
 
-// leave bounds what net/http still reads of the body once the handler is
+// leave bounds what the server still reads of the body once the handler is
 // done. It sets its own deadline for the next request after that.
 func (b *body) leave() {
 	if !b.ended && b.err == nil {

@@ -13,9 +13,11 @@ import (
 )
 
 const (
-	// takeLimit ends the taking where clients connect faster than that: to a
-	// TCP port they can until it is closed.
+	// takeLimit and takeLeast end the taking where clients connect faster than
+	// that: to a TCP port they can until it is closed. So many at least are taken,
+	// a full backlog, on a machine that is too busy to do so in the time.
 	takeLimit = 50 * time.Millisecond
+	takeLeast = 4096
 
 	// handLimit is how long Close waits for the next Accept while connections
 	// are left. Only a listener that nobody serves lets it pass, or one whose
@@ -35,7 +37,7 @@ func (b *backlog) fill(inner net.Listener) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.took = make(chan struct{}, 1)
-	for start := time.Now(); time.Since(start) < takeLimit; {
+	for start := time.Now(); len(b.waiting) < takeLeast || time.Since(start) < takeLimit; {
 		c := takeWaiting(inner)
 		if c == nil {
 			return

@@ -15,6 +15,8 @@ import (
 	"os"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // quickConn is a connection whose Read and Write are direct. As with every
@@ -22,6 +24,7 @@ import (
 type quickConn struct {
 	net.Conn
 	in, out direct
+	files   *sending // nil: none was sent
 }
 
 // quick returns c with direct reads and writes.
@@ -72,6 +75,7 @@ type direct struct {
 	call  uintptr // SYS_READ or SYS_WRITE
 	step  func(fd uintptr) bool
 	bytes []byte
+	more  bool // is to be written at once, so these may wait for it (a socket of TCP)
 	n     int
 	errno syscall.Errno
 }
@@ -79,7 +83,7 @@ type direct struct {
 // once makes the call; false if the socket is not ready.
 func (d *direct) once(fd uintptr) bool {
 	for {
-		n, _, errno := syscall.RawSyscall(d.call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(d.bytes))), uintptr(len(d.bytes)))
+		n, errno := d.invoke(fd)
 		switch errno {
 		case syscall.EINTR:
 			continue
@@ -89,6 +93,16 @@ func (d *direct) once(fd uintptr) bool {
 		d.n, d.errno = int(n), errno
 		return true
 	}
+}
+
+func (d *direct) invoke(fd uintptr) (uintptr, syscall.Errno) {
+	at, size := uintptr(unsafe.Pointer(unsafe.SliceData(d.bytes))), uintptr(len(d.bytes))
+	if d.more {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, at, size, unix.MSG_MORE, 0, 0)
+		return n, errno
+	}
+	n, _, errno := syscall.RawSyscall(d.call, fd, at, size)
+	return n, errno
 }
 
 // result is what the call gave; err is of waiting for it: a deadline, or a

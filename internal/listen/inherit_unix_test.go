@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -127,6 +128,81 @@ func TestNotInherited(t *testing.T) {
 		if l, err := Open(bad, Options{}); err == nil {
 			l.Close()
 			t.Errorf("%s was opened", bad)
+		}
+	}
+}
+
+// A socket that systemd passed is shared with it: neither Close nor the Close
+// of a Listener that another process was Given may end it.
+func TestPassedBySystemd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	for _, address := range []string{"127.0.0.1:0", "unix:" + path} {
+		first := open(t, address, Options{})
+		fd := descriptor(t, first.inner.(syscall.Conn))
+		asked := ""
+		o := Options{Systemd: func(name string) (int, error) { asked = name; return fd, nil }}
+		serves := func(l *Listener, what string) {
+			t.Helper()
+			c, err := net.Dial(first.Addr().Network(), first.Addr().String())
+			if err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			defer c.Close()
+			s, err := l.Accept()
+			if err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			s.Close()
+		}
+		l := open(t, "systemd:web", o)
+		if asked != "web" || l.Addr().String() != first.Addr().String() {
+			t.Errorf("asked for %q, %s; want %s", asked, l.Addr(), first.Addr())
+		}
+		serves(l, "opened")
+		f, err := l.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		released := 0
+		given, err := Given("systemd:web", f, &counter{&released}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		serves(given, "given")
+		if err := given.Close(); err != nil || released != 1 {
+			t.Errorf("Close: %v, released %d times", err, released)
+		}
+		serves(open(t, "systemd:web", o), "opened again")
+		first.Close()
+	}
+}
+
+// counter is an Owner that counts.
+type counter struct{ released *int }
+
+func (c *counter) Release() (bool, error)    { *c.released++; return true, nil }
+func (c *counter) SetMode(fs.FileMode) error { return nil }
+
+func TestPassedBySystemdFails(t *testing.T) {
+	for _, test := range []struct {
+		systemd func(string) (int, error)
+		want    string
+	}{
+		{nil, "cannot listen on systemd:web: systemd passed no sockets"},
+		{func(string) (int, error) { return 0, errors.New("there is none") }, "cannot listen on systemd:web: there is none"},
+		{func(string) (int, error) { return 60000, nil }, "cannot listen on systemd:web: descriptor 60000 is not open"},
+	} {
+		l, err := Open("systemd:web", Options{Systemd: test.systemd})
+		if err == nil {
+			l.Close()
+		}
+		var at *Error
+		if !errors.As(err, &at) || err.Error() != test.want || at.Hint() == "" {
+			t.Errorf("got %v, want %s", err, test.want)
 		}
 	}
 }

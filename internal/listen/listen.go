@@ -6,6 +6,7 @@
 //	127.0.0.1:8000, [::1]:8000, :8000   TCP; port 0 takes any free one
 //	unix:/run/mysite.sock               a Unix socket
 //	fd:0                                a listening socket that this process was started with
+//	systemd:web                         one that systemd passed, by its name (Options.Systemd)
 //
 // A Unix socket that is in the way is removed only when it is one and nobody
 // answers on it: a live server's socket is never taken over. Its mode is set
@@ -16,13 +17,16 @@
 // An inherited socket (inherit_unix.go) stays open, and its file in place: it
 // belongs to whoever passed it on, and other processes may accept from it.
 //
+// Given makes a Listener of a socket that another process has opened, and owns
+// (given.go); that process opens it by Open, and passes File on.
+//
 // Detach hands a socket from one Listener to another while connections arrive:
 // what served it before and what serves it from now on meet without a gap.
 //
 // The connections that a Listener accepts have a write time-out that renews
 // itself: a client that takes no byte of the response for that long is cut
 // off, whereas a slow one that keeps reading may take hours over a large file.
-// See timeout.go. Reading is not touched: net/http and package limit set the
+// See timeout.go. Reading is not touched: the servers of HTTP and package limit set the
 // read deadlines.
 //
 // Every error of Open is an *Error: it names the address and what to do, and
@@ -50,12 +54,21 @@ type Options struct {
 	// twice as long. 0: no limit.
 	WriteTimeout time.Duration
 
+	// MinWriteRate is how many bytes a second a client must take on average while
+	// a write waits for it, once that has waited for WriteTimeout. It is noticed
+	// within two WriteTimeouts. 0: any.
+	MinWriteRate int64
+
 	// Mode of a Unix socket; 0 means 0666: whoever may enter the folder.
 	Mode fs.FileMode
 
 	// Count is called with the changes in how many connections there are, and
 	// in how many of them no byte has come yet; nil: nobody counts.
 	Count func(conns, fresh int)
+
+	// Systemd returns the descriptor of a socket that systemd passed, which
+	// stays open; nil: it passed none.
+	Systemd func(name string) (fd int, err error)
 }
 
 // Error says which address could not be opened.
@@ -88,7 +101,9 @@ func (e *Error) Hint() string { return e.Do }
 // concurrent use.
 type Listener struct {
 	*socket
-	count func(conns, fresh int)
+	count   func(conns, fresh int)
+	entry   Entry
+	proxied *headers // nil: connections have no header of the PROXY protocol
 
 	mu       sync.Mutex
 	detached bool
@@ -100,8 +115,12 @@ type socket struct {
 	inner   net.Listener
 	address string
 	timeout atomic.Int64 // nanoseconds; shared with the connections
+	rate    atomic.Int64 // bytes a second; as timeout
 	buffers sync.Pool
 
+	farewells atomic.Int64 // that are under way; see Entry
+
+	owner   Owner       // of a socket that another process opened for us; nil: we did
 	path    string      // of a Unix socket
 	made    os.FileInfo // that socket, as this process made it
 	shared  bool        // inherited
@@ -115,12 +134,16 @@ var _ net.Listener = (*Listener)(nil)
 func Open(address string, opts Options) (*Listener, error) {
 	l := &socket{address: address, buffers: sync.Pool{New: func() any { return new([copyBuffer]byte) }}}
 	l.timeout.Store(int64(opts.WriteTimeout))
+	l.rate.Store(opts.MinWriteRate)
 	var err error
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		err = l.openUnix(path, opts.Mode)
 	} else if number, ok := strings.CutPrefix(address, "fd:"); ok {
 		l.shared = true
 		err = l.inherit(number)
+	} else if name, ok := strings.CutPrefix(address, "systemd:"); ok {
+		l.shared = true
+		err = l.passed(name, opts.Systemd)
 	} else {
 		err = l.openTCP(address)
 	}
@@ -172,7 +195,7 @@ func (l *socket) openUnix(path string, mode fs.FileMode) error {
 		}
 		return fail(err, do)
 	}
-	inner, err := unixListener(path, mode)
+	inner, made, err := unixListener(path, mode)
 	switch {
 	case err == nil:
 	case errors.Is(err, fs.ErrNotExist):
@@ -184,12 +207,7 @@ func (l *socket) openUnix(path string, mode fs.FileMode) error {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fail(err, "another process has just taken it: stop that one, or choose another path")
 	default:
-		return fail(err, "check the path")
-	}
-	made, err := os.Lstat(path)
-	if err != nil {
-		inner.Close()
-		return fail(err, "something removes the socket as soon as it is made")
+		return fail(err, "check the path, and that nobody else changes the folder")
 	}
 	l.inner, l.path, l.made = inner, path, made
 	return nil
@@ -199,20 +217,24 @@ func (l *socket) openUnix(path string, mode fs.FileMode) error {
 // file the mode of the descriptor, less the umask, on Linux: so that a socket
 // that is to be private never is anything else. Systems where fchmod refuses
 // a socket get their mode, and Linux what its umask took away, right after.
-func unixListener(path string, mode fs.FileMode) (net.Listener, error) {
+func unixListener(path string, mode fs.FileMode) (net.Listener, fs.FileInfo, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { setMode(fd, mode) })
 	}}
 	inner, err := lc.Listen(context.Background(), "unix", path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	inner.(*net.UnixListener).SetUnlinkOnClose(false) // Close looks whose it is first
-	if err := os.Chmod(path, mode); err != nil {
-		inner.Close()
-		return nil, err
+	made, err := os.Lstat(path)
+	if err == nil {
+		err = ChmodSocket(path, made, mode)
 	}
-	return inner, nil
+	if err != nil {
+		inner.Close()
+		return nil, nil, err
+	}
+	return inner, made, nil
 }
 
 // clearStale removes a socket that a dead server left. EADDRINUSE: it lives.
@@ -242,8 +264,24 @@ func clearStale(path string) error {
 	return fmt.Errorf("%w (%w)", syscall.EADDRINUSE, err)
 }
 
-// Accept returns the next connection.
+// Accept returns the next connection that passes the Entry.
 func (l *Listener) Accept() (net.Conn, error) {
+	if l.proxied != nil {
+		return l.acceptProxied()
+	}
+	for {
+		c, err := l.accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.admit(c) {
+			return c, nil
+		}
+	}
+}
+
+// accept returns the next connection that comes.
+func (l *Listener) accept() (conn, error) {
 	if err := l.resume(); err != nil {
 		return nil, err
 	}
@@ -262,13 +300,11 @@ func (l *Listener) Accept() (net.Conn, error) {
 	if l.count != nil {
 		l.count(1, 1)
 	}
-	switch c := c.(type) {
-	case *net.TCPConn:
-		return &tcpConn{TCPConn: c, plain: quick(c), guard: guard{limit: &l.timeout}, buffers: &l.buffers, life: life{count: l.count}}, nil
-	case *net.UnixConn:
-		return &unixConn{UnixConn: c, plain: quick(c), guard: guard{limit: &l.timeout}, life: life{count: l.count}}, nil
+	if u, ok := c.(*net.UnixConn); ok {
+		return &unixConn{UnixConn: u, plain: quick(c), guard: guard{limit: &l.timeout, rate: &l.rate}, life: life{count: l.count}}, nil
 	}
-	return c, nil // not reached: Open makes no other kind
+	// Open makes no other kind.
+	return &tcpConn{TCPConn: c.(*net.TCPConn), plain: quick(c), guard: guard{limit: &l.timeout, rate: &l.rate}, buffers: &l.buffers, life: life{count: l.count}}, nil
 }
 
 // Close stops accepting and removes a Unix socket's file. Connections live on.
@@ -281,6 +317,18 @@ func (l *Listener) Close() error {
 		return nil
 	}
 	return l.close()
+}
+
+// Leave stops accepting, and closes the socket in this process alone: whoever
+// shares it accepts from now on, and who waits in the backlog waits for them.
+func (l *Listener) Leave() error {
+	if l.isDetached() {
+		return nil
+	}
+	l.mu.Lock()
+	l.detached = true // Close does nothing any more
+	l.mu.Unlock()
+	return l.inner.Close()
 }
 
 // Detach ends l, whose Accept returns net.ErrClosed from now on, and returns
@@ -327,13 +375,16 @@ func (l *Listener) setDeadline(t time.Time) error {
 // SetMode changes the mode of a Unix socket (0: 0666); of any other it does
 // nothing.
 func (l *Listener) SetMode(mode fs.FileMode) error {
-	if l.path == "" {
-		return nil
-	}
 	if mode == 0 {
 		mode = 0o666
 	}
-	return os.Chmod(l.path, mode)
+	switch {
+	case l.path == "":
+		return nil
+	case l.owner != nil:
+		return l.owner.SetMode(mode)
+	}
+	return ChmodSocket(l.path, l.made, mode)
 }
 
 // Addr is the address as the system gives it, with the real port.
@@ -342,14 +393,28 @@ func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
 // Address is the address that Open was called with.
 func (l *Listener) Address() string { return l.address }
 
-// SetWriteTimeout changes the time-out, from the next write of each connection.
-func (l *Listener) SetWriteTimeout(d time.Duration) { l.timeout.Store(int64(d)) }
+// WriteTimeout is the time-out, as it is now.
+func (l *Listener) WriteTimeout() time.Duration { return time.Duration(l.timeout.Load()) }
+
+// SetWriteLimits changes the time-out and the minimum rate, from the next write
+// of each connection.
+func (l *Listener) SetWriteLimits(d time.Duration, minRate int64) {
+	l.timeout.Store(int64(d))
+	l.rate.Store(minRate)
+}
 
 // shut is Close, once.
 func (l *socket) shut() error {
-	l.unlink()
-	if l.shared {
+	switch {
+	case l.owner != nil:
+		if last, err := l.owner.Release(); err != nil || !last || l.shared {
+			return errors.Join(err, l.inner.Close()) // others accept: what waits is theirs
+		}
+	case l.shared:
+		l.unlink()
 		return l.inner.Close()
+	default:
+		l.unlink()
 	}
 	refuse(l.inner)
 	l.backlog.fill(l.inner)

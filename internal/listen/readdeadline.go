@@ -2,9 +2,9 @@ package listen
 
 // This file: read deadlines that rarely move.
 //
-// net/http sets three read deadlines for each request: for the idle time, none
-// while it parses and then one for the head. Each is a change of a timer, 3 to
-// 4% of a small request together. But the next deadline is nearly always later
+// A server of HTTP sets a read deadline for each request and more (package h1
+// one, net/http three). Each is a change of a timer, 3 to 4% of a small request
+// together where there are three. But the next deadline is nearly always later
 // than the one that the connection has, so that one may stay: when it fires, a
 // read that is wanted for longer is tried again under the deadline that holds
 // by then.

@@ -8,6 +8,14 @@ package listen
 // that fires early for that reason, or in the middle of a long transfer, is
 // not the end: as long as the client took something since, or was not silent
 // for the whole time-out, the rest is sent under a new deadline.
+//
+// A client that takes less than the minimum rate, over a time-out or longer, is
+// cut off as well: a byte a minute would hold a response for ever. What it has
+// taken is what its system has acknowledged, where ours tells (outqueue_linux.go):
+// a socket says that there is room in it only when a third of it is free, so that
+// a client which takes less than that in a time-out would look like one that is
+// gone. Elsewhere it is what the socket takes of us, once its buffer is full: the
+// write that is tried again at each deadline fills whatever is free.
 
 import (
 	"errors"
@@ -25,6 +33,9 @@ import (
 // one at a time; a deadline may be set from another goroutine.
 type guard struct {
 	limit *atomic.Int64 // the listener's time-out in nanoseconds; 0: none
+	rate  *atomic.Int64 // the listener's minimum rate, in bytes a second; 0: any; nil: 0
+
+	own struct{ timeout, rate atomic.Int64 } // of the present response; 0: the listener's
 
 	mu       sync.Mutex
 	deadline time.Time // as the connection has it
@@ -33,7 +44,7 @@ type guard struct {
 
 // renew makes sure that at least half the time-out lies ahead.
 func (g *guard) renew(c net.Conn, now time.Time) {
-	timeout := time.Duration(g.limit.Load())
+	timeout := g.timeout()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if timeout > 0 && !g.custom && g.deadline.Sub(now) < timeout/2 {
@@ -63,32 +74,101 @@ func (g *guard) set(c net.Conn, t time.Time) error {
 	return c.SetWriteDeadline(t)
 }
 
+func (g *guard) timeout() time.Duration {
+	if own := g.own.timeout.Load(); own > 0 {
+		return time.Duration(own)
+	}
+	return time.Duration(g.limit.Load())
+}
+
+func (g *guard) minRate() int64 {
+	if own := g.own.rate.Load(); own > 0 {
+		return own
+	}
+	if g.rate == nil {
+		return 0
+	}
+	return g.rate.Load()
+}
+
+// setOwn sets the limits of the present response; 0: the listener's.
+func (g *guard) setOwn(timeout time.Duration, rate int64) {
+	if was := g.own.timeout.Swap(int64(timeout)); was != int64(timeout) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if !g.custom {
+			g.deadline = time.Time{} // the next write sees it as due
+		}
+	}
+	g.own.rate.Store(rate)
+}
+
+// stall is one write that takes long.
+type stall struct {
+	last  time.Time // when the client last took something
+	from  time.Time // when the first deadline fired: the socket's buffer is full; zero: none has
+	taken int64     // since then
+
+	queued int64 // in the socket when the last deadline fired
+	looked bool  // queued is known
+}
+
+// progress is what the client took since the last deadline, of which n went into
+// the socket. known is false at the first one: what the socket held before that
+// nobody knows.
+func (s *stall) progress(c net.Conn, n int64) (taken int64, known bool) {
+	queued, ok := outQueue(c)
+	if !ok {
+		return n, true
+	}
+	taken, known = n+s.queued-queued, s.looked
+	s.queued, s.looked = queued, true
+	if !known {
+		return n, false
+	}
+	return max(taken, 0), true
+}
+
 // again decides after a write that failed whether to go on with the rest.
-// n is what the client took of it, last when it last took something.
-func (g *guard) again(c net.Conn, err error, n int64, last *time.Time) bool {
+// n is what the client took of it.
+func (g *guard) again(c net.Conn, err error, n int64, s *stall) bool {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
-	timeout := time.Duration(g.limit.Load())
-	now := time.Now()
-	if n > 0 {
-		*last = now
+	timeout, now := g.timeout(), time.Now()
+	n, known := s.progress(c, n)
+	switch {
+	case n > 0:
+		s.last = now
+	case !known && now.Sub(s.last) > timeout/2: // a look more, to see whether the client takes something
+		s.last = now.Add(-timeout / 2)
+	}
+	if s.from.IsZero() {
+		s.from = now
+	} else {
+		s.taken += n
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if timeout <= 0 || g.custom || now.Sub(*last) >= timeout {
+	if timeout <= 0 || g.custom || now.Sub(s.last) >= timeout || s.tooSlow(now, timeout, g.minRate()) {
 		return false
 	}
-	g.moveLocked(c, last.Add(timeout))
+	g.moveLocked(c, s.last.Add(timeout))
 	return true
+}
+
+// tooSlow reports whether the client takes less than a rate.
+func (s *stall) tooSlow(now time.Time, timeout time.Duration, rate int64) bool {
+	over := now.Sub(s.from)
+	return over >= timeout && float64(s.taken) < float64(rate)*over.Seconds()
 }
 
 // write is Write for both kinds of connection; inner is the one inside.
 func (g *guard) write(inner net.Conn, b []byte) (int, error) {
-	last := time.Now()
-	g.renew(inner, last)
+	s := stall{last: time.Now()}
+	g.renew(inner, s.last)
 	n, err := inner.Write(b)
-	for step := n; err != nil && g.again(inner, err, int64(step), &last); {
+	for step := n; err != nil && g.again(inner, err, int64(step), &s); {
 		step, err = inner.Write(b[n:])
 		n += step
 	}
@@ -103,6 +183,7 @@ type tcpConn struct {
 	guard   guard
 	reading readDeadline
 	life    life
+	ends    *proxied   // nil: those of the socket
 	buffers *sync.Pool // the listener's, of *[copyBuffer]byte
 }
 
@@ -119,6 +200,7 @@ type unixConn struct {
 	guard   guard
 	reading readDeadline
 	life    life
+	ends    *proxied // as in tcpConn
 }
 
 func (c *unixConn) Write(b []byte) (int, error)        { return c.guard.write(c.plain, b) }
@@ -127,6 +209,25 @@ func (c *unixConn) SetReadDeadline(t time.Time) error  { return c.reading.set(c.
 func (c *unixConn) SetWriteDeadline(t time.Time) error { return c.guard.set(c.UnixConn, t) }
 func (c *unixConn) SetDeadline(t time.Time) error      { return setBoth(c, t) }
 
+// SetWriteLimit gives the present response a time-out and a minimum rate of its
+// own; 0: those of the listener.
+func (c *tcpConn) SetWriteLimit(timeout time.Duration, minRate int64) {
+	c.guard.setOwn(timeout, minRate)
+}
+
+// SetWriteLimit is as tcpConn's.
+func (c *unixConn) SetWriteLimit(timeout time.Duration, minRate int64) {
+	c.guard.setOwn(timeout, minRate)
+}
+
+// WriteTo is what io.Copy looks for, and would find package net's: that knows
+// nothing of read deadlines that have moved, nor of a first byte.
+func (c *tcpConn) WriteTo(dst io.Writer) (int64, error) {
+	buf := c.buffers.Get().(*[copyBuffer]byte)
+	defer c.buffers.Put(buf)
+	return io.CopyBuffer(dst, struct{ io.Reader }{c}, buf[:])
+}
+
 func (c *tcpConn) Close() error  { return c.life.close(c.TCPConn) }
 func (c *unixConn) Close() error { return c.life.close(c.UnixConn) }
 
@@ -134,6 +235,7 @@ func (c *unixConn) Close() error { return c.life.close(c.UnixConn) }
 // each once.
 type life struct {
 	count        func(conns, fresh int)
+	leave        func() // the Entry's; nil: it was not asked
 	began, ended atomic.Bool
 }
 
@@ -146,7 +248,13 @@ func (c *life) read(n int, err error) (int, error) {
 
 func (c *life) close(inner net.Conn) error {
 	err := inner.Close()
-	if c.count == nil || c.ended.Swap(true) {
+	if c.ended.Swap(true) {
+		return err
+	}
+	if c.leave != nil {
+		c.leave()
+	}
+	if c.count == nil {
 		return err
 	}
 	if c.began.Swap(true) {
@@ -215,10 +323,10 @@ func (c *tcpConn) readFrom(src io.Reader) (int64, error) {
 	return n, nil
 }
 
-// sendPiece sends until piece is used up or its source ends.
-func (c *tcpConn) sendPiece(piece *io.LimitedReader) (n int64, err error) {
-	last := time.Now()
-	c.guard.renew(c.TCPConn, last)
+// sendAny is sendPiece as package net does it.
+func (c *tcpConn) sendAny(piece *io.LimitedReader) (n int64, err error) {
+	s := stall{last: time.Now()}
+	c.guard.renew(c.TCPConn, s.last)
 	for {
 		before := piece.N
 		sent, err := c.TCPConn.ReadFrom(piece)
@@ -229,7 +337,7 @@ func (c *tcpConn) sendPiece(piece *io.LimitedReader) (n int64, err error) {
 		// On a file system without sendfile the generic copy ran; what it had
 		// read and not sent is lost, and to go on would leave a hole.
 		lost := before-piece.N != sent
-		if lost || !c.guard.again(c.TCPConn, err, sent, &last) {
+		if lost || !c.guard.again(c.TCPConn, err, sent, &s) {
 			return n, err
 		}
 	}

@@ -42,6 +42,9 @@ type reader struct {
 	n        int
 	err      error
 
+	announced bool   // READY has come
+	asked     uint64 // the last request that the worker asked about
+
 	streaming *call  // the call whose body is flowing, nil between responses
 	left      int    // bytes of its current frame still to come
 	flags     uint32 // of that frame
@@ -49,9 +52,13 @@ type reader struct {
 }
 
 // read runs until the stream ends, then buries the channel.
-func (ch *channel) read() {
-	r := &reader{ch: ch}
+func (ch *channel) read() { ch.run(&reader{ch: ch}) }
+
+func (ch *channel) run(r *reader) {
 	err := r.loop()
+	if ch.parts(r, err) {
+		return // its reader goes on in another pool, or later
+	}
 	for _, fd := range r.fds {
 		closeFD(fd)
 	}
@@ -128,6 +135,9 @@ func (r *reader) loop() error {
 		if err := r.frames(); err != nil {
 			return err
 		}
+		if err := r.unclaimed(); err != nil {
+			return err
+		}
 		switch {
 		case r.from == r.to:
 			r.from, r.to = 0, 0
@@ -136,6 +146,19 @@ func (r *reader) loop() error {
 			r.from = 0
 		}
 	}
+}
+
+// unclaimed checks the descriptors that no frame has claimed. One may belong to
+// a frame that is not whole yet; more would fill our table.
+func (r *reader) unclaimed() error {
+	most := 0
+	if r.from < r.to {
+		most = 1
+	}
+	if n := len(r.fds); n > most {
+		return fmt.Errorf("%w: %d descriptors that no answer has use for", errFrame, n)
+	}
+	return nil
 }
 
 // frames handles what the buffer holds of whole frames, and of bodies that flow.
@@ -178,15 +201,8 @@ func (r *reader) frames() error {
 // frame handles one frame, of which body is what has arrived.
 func (r *reader) frame(a answer, head, body []byte) error {
 	ch, p := r.ch, r.ch.pool
-	switch {
-	case a.flags&answerReady != 0:
-		p.mu.Lock()
-		p.readyLocked(ch)
-		p.unlock()
-		return nil
-	case a.flags&answerBroken != 0:
-		p.broken(ch, string(body))
-		return nil
+	if a.flags&(answerReady|answerBroken) != 0 {
+		return r.started(a, body)
 	}
 	if r.streaming != nil {
 		if a.seq != r.streaming.seq || a.headLen != 0 {
@@ -202,6 +218,10 @@ func (r *reader) frame(a answer, head, body []byte) error {
 	c := ch.held[0]
 	if a.flags&answerAsk != 0 {
 		p.mu.Unlock()
+		if r.asked == a.seq {
+			return fmt.Errorf("%w: request %d asked about again", errFrame, a.seq)
+		}
+		r.asked = a.seq
 		return r.reply(c)
 	}
 	if a.headLen == 0 {
@@ -239,6 +259,26 @@ func (r *reader) frame(a answer, head, body []byte) error {
 	return err
 }
 
+// started handles a worker's word that it can be lent, or never will be. It
+// comes once.
+func (r *reader) started(a answer, body []byte) error {
+	ch, p := r.ch, r.ch.pool
+	p.mu.Lock()
+	again := ch.ready || r.announced
+	r.announced = true
+	if !again && a.flags&answerReady != 0 {
+		p.readyLocked(ch)
+	}
+	p.unlock()
+	switch {
+	case again:
+		return fmt.Errorf("%w: flags %#x of a worker that has started", errFrame, a.flags)
+	case a.flags&answerBroken != 0:
+		p.broken(ch, string(body))
+	}
+	return nil
+}
+
 // beginStreamLocked turns the answer of c into a pipe, and takes the channel
 // out of dispatch: what waits behind a generator might wait for long.
 func (r *reader) beginStreamLocked(c *call, a answer, head []byte) {
@@ -259,7 +299,7 @@ func (r *reader) beginStreamLocked(c *call, a answer, head []byte) {
 		c.length = int64(a.bodyLen)
 	}
 	options := spool.PipeOptions{Memory: pipeMemory, Disk: pipeDisk, OnDegrade: func(err error) {
-		p.log.Warn("cannot spool a response; its worker waits for the client", "app", p.name, "request", ch.requestID(c.seq), "error", err)
+		p.log.Warn("cannot spool a response; its worker waits for the client", "app", p.name, "request", c.requestID(), "error", err)
 	}}
 	if isEventStream(head) {
 		options.Disk = 0
@@ -315,7 +355,6 @@ func (r *reader) endOfFrame() error {
 		c.pipe.CloseWrite(err)
 	}
 	p.mu.Lock()
-	ch.headSince = p.now()
 	p.answeredLocked(ch)
 	p.unlock()
 	c.releaseStream()
@@ -327,30 +366,15 @@ func (r *reader) file(c *call, body []byte) error {
 	if len(r.fds) == 0 {
 		return fmt.Errorf("%w: a file's answer without a descriptor", errFrame)
 	}
-	f := os.NewFile(uintptr(r.fds[0]), "wsgi.file_wrapper")
-	r.fds = r.fds[1:]
-	var err error
-	if c.offset, c.size, err = place(body); err != nil {
-		f.Close()
+	fd := r.fds[0]
+	r.fds = r.fds[:copy(r.fds, r.fds[1:])]
+	offset, size, err := place(body)
+	if err != nil {
+		closeFD(fd)
 		return err
 	}
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		f.Close()
-		return fmt.Errorf("%w: a file's answer with a descriptor of another kind", errFrame)
-	}
-	c.file = reopen(f)
-	return nil
-}
-
-// reopen returns a file with an offset of its own for f, whose offset is the
-// app's too, and closes f. Where the system cannot do that, it returns f.
-func reopen(f *os.File) *os.File {
-	own, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
-	if err != nil {
-		return f
-	}
-	f.Close()
-	return own
+	c.file, err = newFileBody(fd, offset, size)
+	return err
 }
 
 // reply gives the worker the parts of the request that its packet did not
@@ -439,7 +463,8 @@ func (p *Pool) readyLocked(ch *channel) {
 	if ch.state != channelStarting {
 		return
 	}
-	ch.state, ch.ready = channelServing, true
+	ch.state, ch.ready, ch.headSince = channelServing, true, p.now()
+	ch.host.wasReady = true
 	ch.host.startFailures = 0
 	p.idleListLocked(ch)
 	p.dispatchLocked()
@@ -449,6 +474,10 @@ func (p *Pool) readyLocked(ch *channel) {
 // stopStream is a handler's word that nobody reads the response any more.
 func (p *Pool) stopStream(c *call) {
 	c.pipe.CloseRead()
+	if c.program != nil {
+		c.program.cancel()
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if ch := c.channel; ch.state != channelDead && len(ch.held) > 0 && ch.held[0] == c {

@@ -3,8 +3,8 @@ package pool
 import (
 	"context"
 	"errors"
-	"os"
 	"sync"
+	"time"
 
 	"millrace/gateway"
 	"millrace/internal/spool"
@@ -22,12 +22,14 @@ const (
 
 // Why a call ends without an answer.
 var (
-	errWorkerLost = errors.New("the worker died while it ran the request")
-	errTimeout    = errors.New("the request ran longer than request_timeout")
-	errStopped    = errors.New("the app stopped before the request was started")
-	errFailing    = errors.New("the app cannot be imported")
-	errClientLeft = errors.New("the client left")
-	errBroken     = errors.New("the app broke off its response")
+	errWorkerLost   = errors.New("the worker died while it ran the request")
+	errTimeout      = errors.New("the request ran longer than request_timeout")
+	errStopped      = errors.New("the app stopped before the request was started")
+	errFailing      = errors.New("the app cannot be imported")
+	errClientLeft   = errors.New("the client left")
+	errBroken       = errors.New("the app broke off its response")
+	errOtherKind    = errors.New("the app was reloaded from Python to a program, or back")
+	errQueueTimeout = errors.New("the request waited longer than queue_timeout")
 )
 
 // call is one request on its way through the pool.
@@ -41,15 +43,23 @@ type call struct {
 	rest   []byte // the environ, when it does not fit a packet
 	body   *spool.Buffer
 	data   *spool.Buffer // of a filter; all of it in a file
+	id     string        // of the request, as its headers have it; "" for one that has none
 	method string
 	uri    string
+	peer   string          // who asked
+	shows  bool            // its client may see a traceback
 	client context.Context // the request's: done when the client has left
+	came   time.Duration   // Pool.now when all of it was here
+
+	program *programCall // for an app that is a program; nil: for Python
 
 	state      callState
 	abandoned  bool // the client left, and so does the handler; the channel releases the call
+	counted    bool // by ranLocked
 	prev, next *call
 	channel    *channel
 	seq        uint64
+	retried    bool // its worker died once
 
 	done     chan struct{}
 	err      error  // why there is no answer
@@ -58,10 +68,8 @@ type call struct {
 	whole    []byte      // the body, when it came in one piece
 	pipe     *spool.Pipe // the body, when it did not
 	length   int64       // of the pipe's body; negative: not known yet
-	file     *os.File    // the body, when it is a file; the handler closes it
-	offset   int64
-	size     int64
-	appError bool // the app raised: the answer is the worker's error page
+	file     *fileBody   // the body, when it is a file
+	appError bool        // the app raised: the answer is the worker's error page
 }
 
 var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
@@ -78,12 +86,12 @@ const keepBuffer = 64 * 1024
 func (c *call) release() {
 	c.closeInput()
 	if c.file != nil {
-		c.file.Close()
+		c.file.close()
 	}
 	if c.pipe != nil {
 		c.pipe.CloseRead()
 	}
-	if c.abandoned {
+	if c.abandoned || c.program != nil {
 		return
 	}
 	clear(c.params)
@@ -104,6 +112,9 @@ func (c *call) release() {
 func (c *call) releaseStream() { c.closeInput() }
 
 func (c *call) closeInput() {
+	if c.program != nil {
+		c.program.close()
+	}
 	if c.body != nil {
 		c.body.Close()
 	}
@@ -131,6 +142,7 @@ func (c *call) bodyBytes() []byte {
 type callQueue struct {
 	first, last *call
 	len         int
+	longest     int // len ever
 }
 
 func (q *callQueue) pushBack(c *call) {
@@ -142,6 +154,7 @@ func (q *callQueue) pushBack(c *call) {
 	}
 	q.last = c
 	q.len++
+	q.longest = max(q.longest, q.len)
 }
 
 func (q *callQueue) pushFront(c *call) {
@@ -153,6 +166,7 @@ func (q *callQueue) pushFront(c *call) {
 	}
 	q.first = c
 	q.len++
+	q.longest = max(q.longest, q.len)
 }
 
 func (q *callQueue) remove(c *call) {

@@ -28,12 +28,14 @@ func (s channelState) String() string {
 // slotSize is the part of the shared page that one channel has.
 const slotSize = 64
 
-// slotWords are the words of a slot. The worker writes the first two.
+// slotWords are the words of a slot. The worker writes the first two, and thread.
 type slotWords struct {
 	started   uint64 // the request that runs, or ran last
 	finished  uint64 // the request whose close() has returned
 	cancelled uint64 // the request whose client is gone
-	_         [5]uint64
+	ended     uint64 // the request that a SIGTERM is to end
+	thread    uint64 // which answers the requests; the worker writes it
+	_         [3]uint64
 }
 
 // channel is one serial executor of requests: a worker process, or one of the
@@ -54,6 +56,7 @@ type channel struct {
 	answers *os.File // our end of the stream; read's
 	raw     syscall.RawConn
 	words   *slotWords
+	link    *link // to a program; nil: its worker is Python
 
 	state     channelState
 	since     time.Duration // that it was asked for
@@ -66,16 +69,22 @@ type channel struct {
 	sender    packetSender
 	seq       uint64
 	ping      uint64        // the packet that a stalled worker has to read first
+	ran       string        // the id of the last answered
 	headSince time.Duration // since when held[0] is first
 	listed    bool          // in Pool.idle
 	streaming bool          // held[0] has answered in part
 	full      bool          // the socket took no more
 	lingering bool          // nothing held, but close() of the last one has not returned
+	slow      uint64        // the request that was last found slow
+	overdue   bool          // it did not end within stop_timeout
 	givenUp   bool          // its worker does not come back: giveUpLocked
 	ended     bool          // the answers did: nothing more is lent
 	served    uint64
 	clean     bool // ended, and its worker writes to its slot no more
 	buried    bool
+
+	handing bool         // is about to be another pool's: nothing is lent to it
+	parting chan *reader // where run leaves its reader, nil at the stream's end; nil: it reads on
 
 	progress atomic.Int64 // Pool.now of the last sign of a streaming response
 	blocked  atomic.Bool  // read waits for a slow client
@@ -88,7 +97,7 @@ func (ch *channel) idleLocked() bool {
 
 // lendableLocked reports whether the channel takes requests at all.
 func (ch *channel) lendableLocked() bool {
-	return ch.state == channelServing && !ch.streaming && !ch.lingering && !ch.givenUp && !ch.ended
+	return ch.state == channelServing && !ch.streaming && !ch.lingering && !ch.givenUp && !ch.ended && !ch.handing
 }
 
 // closing reports whether the worker is still busy with what is answered: its
@@ -119,6 +128,12 @@ func (p *Pool) drainLocked(ch *channel) {
 // drainedLocked closes the way in of a draining channel that holds nothing:
 // its worker reads the end and leaves.
 func (p *Pool) drainedLocked(ch *channel) {
+	if ch.link != nil {
+		if len(ch.held) == 0 {
+			p.endProgramChannelLocked(ch)
+		}
+		return
+	}
 	if len(ch.held) == 0 && ch.packets >= 0 && !ch.writing {
 		closeFD(ch.packets)
 		ch.packets = -1
@@ -128,6 +143,9 @@ func (p *Pool) drainedLocked(ch *channel) {
 // newChannel opens a channel and asks for a worker on it: a thread of a
 // process that has room, else a process.
 func (h *host) newChannel() (*channel, error) {
+	if h.cfg.Program != nil {
+		return h.newProgramChannel()
+	}
 	p := h.pool
 	ch := &channel{pool: p, host: h, id: p.channelIDs.Add(1), packets: -1, readEnd: -1}
 	theirs, err := ch.openSockets()
@@ -221,14 +239,18 @@ func (p *Pool) buryLocked(ch *channel) {
 		ch.held = ch.held[:0]
 		p.runningLocked(p.now(), -1)
 	}
+	if len(ch.held) > 0 {
+		p.ranLocked(ch, p.now())
+	}
 	for _, c := range ch.held { // one at most: a worker reads one packet at a time
 		switch {
 		case c.abandoned:
 			c.release()
-		case c.state == callLent: // else it streams, and read has broken it off
+		case c.state == callLent && p.retryLocked(ch, c): // else it streams, and read has broken it off
+		case c.state == callLent:
 			p.stats.lost++
 			p.log.Error("worker died while it ran a request", "app", p.name, "pid", ch.process.pid.Load(),
-				"request", ch.requestID(c.seq), "method", c.method, "uri", c.uri, "how", ch.process.howItDied())
+				"request", c.requestID(), "method", c.method, "uri", c.uri, "how", ch.process.howItDied())
 			c.fail(errWorkerLost)
 		}
 	}
@@ -237,6 +259,7 @@ func (p *Pool) buryLocked(ch *channel) {
 		p.runningLocked(p.now(), -1)
 	}
 	ch.closeFDs()
+	p.recycledLocked(ch)
 	p.leaveProcessLocked(ch, ch.clean)
 	p.dispatchLocked()
 	p.kickKeeper()

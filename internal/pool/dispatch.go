@@ -57,9 +57,9 @@ func (p *Pool) submit(c *call) bool {
 	}
 	p.stats.accepted++
 	p.queue.pushBack(c)
-	first := p.queue.len == 1
+	due := p.queue.len == 1 || p.cfg.perRequest()
 	p.mu.Unlock()
-	if first {
+	if due {
 		p.kickKeeper() // more workers may be due; it keeps an eye on a queue that stays
 	}
 	return true
@@ -90,7 +90,7 @@ func (p *Pool) pickLocked() *channel {
 	now := p.now()
 	for _, ch := range p.channels {
 		n := len(ch.held)
-		if n >= depth || n == 0 || !ch.lendableLocked() || ch.full || now-ch.headSince > patience {
+		if n >= depth || n == 0 || !ch.lendableLocked() || ch.full || ch.link != nil || now-ch.headSince > patience {
 			continue
 		}
 		if best == nil || n < len(best.held) {
@@ -102,7 +102,7 @@ func (p *Pool) pickLocked() *channel {
 
 // depthLocked returns how many requests a channel may hold.
 func (p *Pool) depthLocked() int {
-	if p.stats.meanService <= 0 {
+	if p.stats.meanService <= 0 || p.cfg.Program != nil || p.cfg.perRequest() {
 		return 1
 	}
 	limit := maxDepth
@@ -114,6 +114,14 @@ func (p *Pool) depthLocked() int {
 
 // lendLocked gives a call to a channel.
 func (p *Pool) lendLocked(ch *channel, c *call) {
+	if (ch.link != nil) != (c.program != nil) {
+		c.fail(errOtherKind)
+		return
+	}
+	if ch.link != nil {
+		p.lendProgramLocked(ch, c)
+		return
+	}
 	ch.seq++
 	c.seq, c.channel, c.state = ch.seq, ch, callLent
 	setSeq(c.frame, c.seq)
@@ -159,7 +167,7 @@ func (p *Pool) idleListLocked(ch *channel) {
 func (p *Pool) requeueLocked(cs []*call) {
 	for i := len(cs) - 1; i >= 0; i-- {
 		c := cs[i]
-		c.channel = nil
+		c.channel, c.counted = nil, false
 		if c.abandoned {
 			c.release()
 			continue
@@ -172,6 +180,9 @@ func (p *Pool) requeueLocked(cs []*call) {
 // read, and queues their calls again. The worker may read one in between two
 // of ours, so what comes back need not be one run of held.
 func (p *Pool) takeBackLocked(ch *channel) {
+	if ch.link != nil {
+		return // what it holds runs
+	}
 	var prefix [packetHead]byte
 	var back [maxDepth]*call
 	n := 0
@@ -204,6 +215,7 @@ func (p *Pool) takeBackLocked(ch *channel) {
 func (p *Pool) answeredLocked(ch *channel) {
 	now := p.now()
 	service := now - ch.headSince
+	p.ranLocked(ch, now)
 	p.stats.answered++
 	ch.served++
 	if !ch.streaming {
@@ -213,6 +225,7 @@ func (p *Pool) answeredLocked(ch *channel) {
 		}
 		p.stats.meanService = max(p.stats.meanService+(sample-p.stats.meanService)/smoothing, 1)
 	}
+	ch.ran = ch.held[0].id
 	ch.held = slices.Delete(ch.held, 0, 1)
 	ch.streaming, ch.full = false, false
 	ch.headSince = now
@@ -221,11 +234,18 @@ func (p *Pool) answeredLocked(ch *channel) {
 	}
 	proc := ch.process
 	proc.served++
+	if proc.served == settled {
+		ch.host.settledLocked()
+	}
 	if proc.limit > 0 && proc.served >= proc.limit {
-		p.retireLocked(proc)
+		p.retireLocked(proc, "requests")
 	}
 	if ch.state == channelDraining {
 		p.drainedLocked(ch)
+		return
+	}
+	if ch.host.cfg.perRequest() {
+		p.drainLocked(ch)
 		return
 	}
 	p.idleListLocked(ch)
@@ -242,6 +262,7 @@ func (p *Pool) runningLocked(now time.Duration, change int) {
 	p.stats.busyTime += time.Duration(p.stats.running) * (now - p.stats.busySince)
 	p.stats.busySince = now
 	p.stats.running += change
+	p.stats.maxRunning = max(p.stats.maxRunning, p.stats.running)
 }
 
 // yieldLocked lets others queue their packets for the same system call.

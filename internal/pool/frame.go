@@ -33,6 +33,7 @@ const (
 	bodyByFile                  // the body is a descriptor that comes with the reply
 	ping                        // no request: the worker says that it has read it, no more
 	dataByFile                  // a filter's data comes with the reply, as a descriptor unless it is empty
+	showTraceback               // if the app raises, the answer's body is the traceback
 )
 
 // The descriptors that a reply to ASK brings, in this order.
@@ -124,6 +125,13 @@ func finishPacket(b []byte, body []byte, file, data bool) (packet, rest []byte) 
 	binary.LittleEndian.PutUint32(b[8:], uint32(environ))
 	binary.LittleEndian.PutUint32(b[12:], flags)
 	return b, rest
+}
+
+// wantsTraceback has the worker send the traceback if the app raises.
+func (c *call) wantsTraceback() {
+	flags := binary.LittleEndian.Uint32(c.frame[12:])
+	binary.LittleEndian.PutUint32(c.frame[12:], flags|showTraceback)
+	c.shows = true
 }
 
 // pingPacket is a packet that asks for nothing.

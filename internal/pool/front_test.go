@@ -63,7 +63,7 @@ func TestFilter(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			cfg := testConfig(t, "fronted:application")
-			cfg.Python = python
+			cfg.usePython(python)
 			logged(&cfg)
 			p, _ := startPool(t, cfg)
 			state := func() string { return serve(p, fronted(t, gateway.Incoming{}, "/state", "")).Body.String() }
@@ -213,5 +213,34 @@ func TestFrontedEnviron(t *testing.T) {
 		if strings.Contains(log.String(), "AssertionError") {
 			t.Errorf("the validator complains:\n%s", log)
 		}
+	}
+}
+
+// TestAsked: the server itself asks in a role, as a front server does.
+func TestAsked(t *testing.T) {
+	cfg := testConfig(t, "fronted:application")
+	p, _ := startPool(t, cfg)
+	ask := func(path string, asked *gateway.Asked) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("GET", path, nil)
+		return serve(p, r.WithContext(gateway.Ask(r.Context(), asked)))
+	}
+	w := ask("/authorize", &gateway.Asked{Role: gateway.Authorizer})
+	var variable = "Variable-REMOTE_user" // which keeps its case
+	if w.Code != 200 || w.Body.String() != "AUTHORIZER" || len(w.Header()[variable]) != 1 {
+		t.Errorf("an authorizer: %d %q %v", w.Code, w.Body, w.Header())
+	}
+	for _, size := range []int{0, 100, 70_000, 1 << 20} {
+		data := strings.Repeat("d", size)
+		w := ask("/filtered", &gateway.Asked{Role: gateway.Filter, Data: func() io.Reader { return strings.NewReader(data) }, DataLength: int64(size)})
+		if want := fmt.Sprintf("FILTER %d %d %x 0 True", size, size, sha256.Sum256([]byte(data))); w.Code != 200 || w.Body.String() != want {
+			t.Errorf("data of %d: %d %q, want %q", size, w.Code, w.Body, want)
+		}
+	}
+	w = ask("/filtered", &gateway.Asked{Role: gateway.Filter, Data: func() io.Reader { return strings.NewReader("short") }, DataLength: 6})
+	if w.Code != 400 {
+		t.Errorf("data that is too short: %d", w.Code)
+	}
+	if used := cfg.Spool.Used(); used != 0 {
+		t.Errorf("%d bytes of the spool are still taken", used)
 	}
 }

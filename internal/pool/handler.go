@@ -5,13 +5,13 @@ package pool
 import (
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
 	"time"
 
 	"millrace/gateway"
+	"millrace/internal/requestid"
 	"millrace/internal/spool"
 )
 
@@ -37,16 +37,18 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := h.pool
 	target, ok := gateway.Split(r, h.mount)
 	if !ok {
-		plainError(w, http.StatusNotFound, "")
+		plainError(w, r, http.StatusNotFound, "")
 		return
 	}
 	cfg := p.config.Load()
 	hasBody := r.ContentLength != 0
 	front := gateway.FrontOf(r.Context())
-	if (hasBody || isFilter(front)) && !p.admit(w, r, front, cfg, arrived) {
+	data := dataOf(r, front)
+	if (hasBody || data != nil) && !p.admit(w, r, data, cfg, arrived) {
 		return
 	}
 	c := newCall()
+	c.came = arrived.Sub(p.born)
 	if hasBody {
 		size, err := c.readBody(r, cfg)
 		if err != nil {
@@ -58,28 +60,40 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else if _, declared := r.Header["Content-Length"]; declared {
 		target.ContentLength = 0
 	}
-	if isFilter(front) {
-		if err := c.readData(front, cfg); err != nil {
+	if data != nil {
+		if err := c.readData(data, cfg); err != nil {
 			c.release()
 			p.bodyError(w, r, cfg, err)
 			return
 		}
 	}
-	if err := c.encode(r, front, target); err != nil {
-		c.release()
-		plainError(w, http.StatusBadRequest, "")
-		return
+	if c.body != nil || c.data != nil {
+		c.came = p.now() // its client's time to send it is not the app's
 	}
-	c.client = r.Context()
-	if !p.submit(c) {
-		err := c.err
-		c.release()
-		p.refuse(w, r, cfg, err, arrived)
-		return
+	for program := cfg.Program != nil; ; program = !program {
+		if err := c.encode(r, front, target, program); err != nil {
+			c.release()
+			plainError(w, r, http.StatusBadRequest, "")
+			return
+		}
+		if !program && cfg.showsTraceback(r, front) {
+			c.wantsTraceback()
+		}
+		c.client = r.Context()
+		if !p.submit(c) {
+			err := c.err
+			c.release()
+			p.refuse(w, r, cfg, err, arrived)
+			return
+		}
+		// A plain receive: to select on the context's Done as well would cost
+		// each request a channel. The keeper looks for clients that have left.
+		<-c.done
+		if c.err != errOtherKind {
+			break
+		}
+		c = c.anew()
 	}
-	// A plain receive: to select on the context's Done as well would cost each
-	// request a channel. The keeper looks for clients that have left.
-	<-c.done
 	switch {
 	case c.abandoned:
 		// The channel still has it, and gives it back. A client that has only
@@ -96,8 +110,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // admit refuses a request by its head alone, before any of its body is asked
 // for.
-func (p *Pool) admit(w http.ResponseWriter, r *http.Request, front *gateway.Front, cfg *Config, arrived time.Time) bool {
-	if r.ContentLength > cfg.MaxBody || isFilter(front) && front.DataLength > cfg.MaxBody {
+func (p *Pool) admit(w http.ResponseWriter, r *http.Request, data *filterData, cfg *Config, arrived time.Time) bool {
+	if r.ContentLength > cfg.MaxBody || data != nil && data.length > cfg.MaxBody {
 		p.bodyError(w, r, cfg, errTooLarge)
 		return false
 	}
@@ -120,25 +134,45 @@ func (c *call) readBody(r *http.Request, cfg *Config) (int64, error) {
 	return n, err
 }
 
-// isFilter reports whether a request brings a file to filter.
-func isFilter(front *gateway.Front) bool {
-	return front != nil && front.Role == gateway.Filter && front.Data != nil
+// filterData is the file that a request brings for a filter.
+type filterData struct {
+	from   io.Reader
+	length int64 // negative: it was not said
+}
+
+// dataOf is the file that a request brings, from within the server or from a
+// front server; nil: it asks for no filter.
+func dataOf(r *http.Request, front *gateway.Front) *filterData {
+	if asked := gateway.AskedOf(r.Context()); asked != nil {
+		if asked.Role != gateway.Filter || asked.Data == nil {
+			return nil
+		}
+		return &filterData{asked.Data(), asked.DataLength}
+	}
+	if front == nil || front.Role != gateway.Filter || front.Data == nil {
+		return nil
+	}
+	data := &filterData{front.Data, front.DataLength}
+	if _, declared := gateway.Lookup(front.Params, "FCGI_DATA_LENGTH"); !declared {
+		data.length = -1
+	}
+	return data
 }
 
 var errDataLength = errors.New("FCGI_DATA is not as long as FCGI_DATA_LENGTH says")
 
 // readData collects a filter's file, which comes behind the body. It goes to a
 // file whatever its size: the app gets a real one.
-func (c *call) readData(front *gateway.Front, cfg *Config) error {
+func (c *call) readData(data *filterData, cfg *Config) error {
 	c.data = cfg.Spool.NewBuffer(0)
-	n, err := c.data.ReadFrom(io.LimitReader(front.Data, cfg.MaxBody+1))
+	n, err := c.data.ReadFrom(io.LimitReader(data.from, cfg.MaxBody+1))
 	if err != nil {
 		return err
 	}
 	if n > cfg.MaxBody {
 		return errTooLarge
 	}
-	if _, declared := gateway.Lookup(front.Params, "FCGI_DATA_LENGTH"); declared && n != front.DataLength {
+	if data.length >= 0 && n != data.length {
 		return errDataLength
 	}
 	return nil
@@ -148,29 +182,33 @@ func (c *call) readData(front *gateway.Front, cfg *Config) error {
 // closes, since what is left of the body is not read.
 func (p *Pool) bodyError(w http.ResponseWriter, r *http.Request, cfg *Config, err error) {
 	var disk *spool.DiskError
+	var long *http.MaxBytesError // of the route
 	w.Header().Set("Connection", "close")
 	switch {
-	case errors.Is(err, errTooLarge):
-		plainError(w, http.StatusRequestEntityTooLarge, "")
+	case errors.Is(err, errTooLarge), errors.As(err, &long):
+		plainError(w, r, http.StatusRequestEntityTooLarge, "")
 	case errors.As(err, &disk):
-		p.log.Error("cannot spool a request's body; is the disk of server.spool full?", "app", p.name, "method", r.Method, "uri", r.RequestURI, "error", err)
-		plainError(w, http.StatusInsufficientStorage, "")
+		p.log.Error("cannot spool a request's body; is the disk of server.spool full?", "app", p.name, "request", requestid.Of(r), "method", r.Method, "uri", r.RequestURI, "error", err)
+		plainError(w, r, http.StatusInsufficientStorage, "")
 	case errors.Is(err, spool.ErrFull):
-		p.log.Error("cannot spool a request's body; server.spool_max is reached", "app", p.name, "method", r.Method, "uri", r.RequestURI, "used", cfg.Spool.Used())
+		p.log.Error("cannot spool a request's body; server.spool_max is reached", "app", p.name, "request", requestid.Of(r), "method", r.Method, "uri", r.RequestURI, "used", cfg.Spool.Used())
 		w.Header().Set("Retry-After", "5")
-		plainError(w, http.StatusServiceUnavailable, "")
+		plainError(w, r, http.StatusServiceUnavailable, "")
 	case errors.Is(err, errDataLength):
-		p.log.Error("a request to a filter is refused", "app", p.name, "peer", r.RemoteAddr, "method", r.Method, "uri", r.RequestURI, "error", err)
-		plainError(w, http.StatusBadRequest, "")
+		p.log.Error("a request to a filter is refused", "app", p.name, "request", requestid.Of(r), "peer", r.RemoteAddr, "method", r.Method, "uri", r.RequestURI, "error", err)
+		plainError(w, r, http.StatusBadRequest, "")
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		plainError(w, http.StatusRequestTimeout, "")
+		plainError(w, r, http.StatusRequestTimeout, "")
 	default:
-		plainError(w, http.StatusBadRequest, "")
+		plainError(w, r, http.StatusBadRequest, "")
 	}
 }
 
 // encode makes the packet of a request whose body is here.
-func (c *call) encode(r *http.Request, front *gateway.Front, target gateway.Target) error {
+func (c *call) encode(r *http.Request, front *gateway.Front, target gateway.Target, program bool) error {
+	if program {
+		return c.encodeProgram(r, front, target)
+	}
 	var err error
 	if c.params, err = gateway.AppendHTTP(c.params[:0], r, target); err != nil {
 		return err
@@ -183,7 +221,7 @@ func (c *call) encode(r *http.Request, front *gateway.Front, target gateway.Targ
 		scheme = "https"
 	}
 	c.params = append(c.params, gateway.Param{Name: "wsgi.url_scheme", Value: scheme})
-	c.method, c.uri = r.Method, r.RequestURI
+	c.id, c.method, c.uri, c.peer = requestid.Of(r), r.Method, r.RequestURI, r.RemoteAddr
 	if cap(c.frame) < packetHead {
 		c.frame = make([]byte, packetHead, 2048)
 	}
@@ -198,50 +236,26 @@ func (p *Pool) refuse(w http.ResponseWriter, r *http.Request, cfg *Config, err e
 	switch {
 	case errors.Is(err, errClientLeft):
 		panic(http.ErrAbortHandler) // as for one that runs
-	case err == nil: // the queue is full
+	case err == nil, errors.Is(err, errQueueTimeout): // the queue is full, or too slow
 		if !gateway.Overload(w) {
 			w.Header().Set("Retry-After", "1")
-			plainError(w, http.StatusServiceUnavailable, "")
+			plainError(w, r, http.StatusServiceUnavailable, "")
 			_ = http.NewResponseController(w).Flush()
 		}
-		p.refused(time.Since(arrived))
+		if err == nil {
+			p.refused(time.Since(arrived))
+		}
 	case errors.Is(err, errTimeout):
-		plainError(w, http.StatusGatewayTimeout, "")
-	case errors.Is(err, errFailing) && cfg.Development && loopback(r.RemoteAddr):
+		plainError(w, r, http.StatusGatewayTimeout, "")
+	case errors.Is(err, errFailing) && cfg.showsTraceback(r, gateway.FrontOf(r.Context())):
 		p.mu.Lock()
 		failure := p.failure
 		p.mu.Unlock()
-		plainError(w, http.StatusInternalServerError, failure)
+		cfg.ShowFailure(w, r, failure)
 	case errors.Is(err, errFailing), errors.Is(err, errStopped):
 		w.Header().Set("Retry-After", "5")
-		plainError(w, http.StatusServiceUnavailable, "")
+		plainError(w, r, http.StatusServiceUnavailable, "")
 	default:
-		plainError(w, http.StatusBadGateway, "")
+		plainError(w, r, gateway.StatusOf(err), "")
 	}
-}
-
-func loopback(remote string) bool {
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		return remote == "" || remote == "@" // a Unix socket
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
-
-// plainError answers with a status and a line of text; detail, when there is
-// some, follows.
-func plainError(w http.ResponseWriter, status int, detail string) {
-	h := w.Header()
-	if status == http.StatusBadRequest {
-		h.Set("Connection", "close")
-	}
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	text := http.StatusText(status) + "\n"
-	if detail != "" {
-		text += "\n" + detail + "\n"
-	}
-	_, _ = io.WriteString(w, text) // an error here is a client that left
 }

@@ -1,17 +1,16 @@
 package pool
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"sync"
 	"syscall"
 	"time"
 
+	"millrace/internal/supervise"
 	"millrace/worker"
 )
 
@@ -26,7 +25,7 @@ type host struct {
 	preload    bool
 	generation int
 
-	cmd     *exec.Cmd
+	proc    supervise.Process
 	page    *sharedPage
 	control *os.File // our end; read's
 	raw     syscall.RawConn
@@ -35,16 +34,30 @@ type host struct {
 	closed bool
 
 	// Guarded by Pool.mu.
-	free          []int // slots
-	lastProcess   int
-	gone          bool          // nothing more is reported
-	startFailures int           // processes that ended before they served, in a row
-	lastFailure   time.Duration // Pool.now of the last
+	free        []int // slots
+	slots       int   // all of them
+	printer     *printer
+	parting     chan []byte        // where follow leaves what it has read of a line; nil: it reads on
+	away        map[int]*awayState // processes that another pool is about to give us, by number
+	adopted     time.Duration      // Pool.now of its taking over; 0: it is our own
+	diedAway    map[int]*awayState // those of them that died there
+	gaveUp      bool               // nothing more comes from there
+	unread      []byte             // of the control socket, before the first message
+	substitute  *channel           // forked while all of them are away
+	lastProcess int
+	deaf        bool     // follow has ended, or is about to
+	gone        bool     // nothing more is reported
+	wasReady    bool     // some channel was
+	failed      error    // of programs: why the last that never served ended
+	measured    measured // what the system says of it
+	crashes
+	toldLarge bool // that max_memory is less than its processes take at rest
 
 	// The keeper's alone.
 	ready     bool // the app is imported, or left to the workers
 	served    bool // some worker was ready once
 	forked    bool // a worker was asked for
+	stands    bool // the next fork is the substitute
 	exited    bool
 	started   time.Time
 	forkAfter time.Time // no fork before
@@ -80,10 +93,23 @@ type hostEvent struct {
 	failed error
 }
 
+// HostCommand is what imports an app in Python and forks its workers:
+// Config.Host. env is its whole environment.
+func HostCommand(name, python, dir string, env []string, rights supervise.Rights) *supervise.Command {
+	return &supervise.Command{
+		Name: "app " + name, Path: python, Args: []string{python, "-c", worker.Bootstrap, "millrace:" + name},
+		Env: env, Dir: dir, Stdin: worker.Program("host"), Rights: rights,
+	}
+}
+
 // startHost starts the process; events follow.
 func (p *Pool) startHost(cfg Config, preload bool, generation int) (*host, error) {
+	if cfg.Program != nil {
+		return p.programs(cfg, generation), nil
+	}
 	h := &host{pool: p, cfg: cfg, preload: preload, generation: generation, started: time.Now()}
 	slots := 2*cfg.MaxChildren + 8 // as many again may be draining
+	h.slots = slots
 	for i := range slots {
 		h.free = append(h.free, slots-1-i)
 	}
@@ -117,34 +143,27 @@ func (p *Pool) startHost(cfg Config, preload bool, generation int) (*host, error
 	}
 	defer outWrite.Close()
 
-	h.cmd = exec.Command(cfg.Python, "-c", worker.Bootstrap, "millrace:"+cfg.Name)
-	h.cmd.Env = cfg.Env
-	h.cmd.Dir = cfg.Dir
-	h.cmd.Stdin = bytes.NewReader(worker.Program("host"))
-	h.cmd.Stdout, h.cmd.Stderr = outWrite, outWrite
-	h.cmd.ExtraFiles = []*os.File{theirControl, h.page.file}
-	h.cmd.SysProcAttr = ownGroup()
-	if err := h.cmd.Start(); err != nil {
+	files := []*os.File{nil, outWrite, outWrite, theirControl, h.page.file}
+	if h.proc, err = cfg.Starter.Start(supervise.Start{Command: cfg.Host, Files: files}); err != nil {
 		outRead.Close()
 		return fail(err)
 	}
-	h.page.file.Close() // the process has it
-	p.output.follow(outRead, nil)
+	h.printer = p.output.follow(outRead, nil, nil)
 	wsgi := cfg.WSGI
 	if cfg.Demo {
 		wsgi = "millrace_worker.demo:application"
 	}
 	err = h.send(map[string]any{
 		"do": "start", "name": cfg.Name, "wsgi": wsgi, "dir": cfg.Dir, "workdir": cmp.Or(cfg.Workdir, cfg.Dir), "preload": preload,
-		"after_fork": cfg.AfterFork, "software": software,
+		"warm_up": cfg.WarmUp, "after_fork": cfg.AfterFork, "software": software, "once": cfg.perRequest(),
 		"threads": cfg.Threads, "multiprocess": cfg.Threads == 0 || cfg.MaxChildren > cfg.Threads,
 	})
 	if err != nil {
 		p.log.Error("cannot talk to the host", "app", p.name, "error", err)
-		_ = h.cmd.Process.Kill() // its exit is the event
+		_ = h.proc.Kill() // its exit is the event
 	}
 	p.hosts.Add(1)
-	go h.follow()
+	go h.follow(nil)
 	return h, nil
 }
 
@@ -170,7 +189,7 @@ func (h *host) send(message map[string]any, fds ...int) error {
 		return os.NewSyscallError("sendmsg", sendErr)
 	case n < len(b):
 		// Half a line: nothing that follows could be understood.
-		_ = h.cmd.Process.Kill()
+		_ = h.proc.Kill()
 		return fmt.Errorf("the host does not read its control socket")
 	}
 	return nil
@@ -183,24 +202,34 @@ func (h *host) leave() {
 	if !h.closed {
 		h.closed = true
 		h.control.Close()
+		h.page.file.Close()
 	}
 }
 
-// follow reads the host's messages until it is gone.
-func (h *host) follow() {
+// follow reads the host's messages until it is gone. unread is the beginning
+// of the first.
+func (h *host) follow(unread []byte) {
 	p := h.pool
 	defer p.hosts.Done()
-	decoder := json.NewDecoder(h.control)
+	lines := &lineReader{r: h.control, rest: unread}
 	for {
-		var m hostMessage
-		if err := decoder.Decode(&m); err != nil {
+		line, err := lines.next()
+		if h.parts(lines.rest, err) {
+			return // its messages are another pool's
+		}
+		if err != nil {
 			break
+		}
+		var m hostMessage
+		if err := json.Unmarshal(line, &m); err != nil {
+			p.log.Error("the host says what is no message", "app", p.name, "pid", h.proc.PID(), "error", err)
+			continue
 		}
 		switch m.Event {
 		case "forked":
-			h.reported(m.Process, func(proc *process) { proc.pid.Store(int64(m.PID)) })
+			h.reported(m.Process, func(proc *process) { proc.pid.Store(int64(m.PID)) }, func(a *awayState) { a.PID = m.PID })
 		case "died":
-			h.reported(m.Process, func(proc *process) { p.diedLocked(proc, m.How) })
+			h.reported(m.Process, func(proc *process) { p.diedLocked(proc, m.How) }, h.awayDiedLocked)
 		case "ready":
 			p.tell(hostEvent{host: h, kind: "ready", about: m.about})
 		case "failed":
@@ -209,26 +238,17 @@ func (h *host) follow() {
 			p.tell(hostEvent{host: h, kind: "unsafe", why: m.Why})
 		}
 	}
-	err := h.cmd.Wait()
-	how := "exited with status 0"
-	if err != nil {
-		how = err.Error()
-	}
+	how := h.proc.Wait().String()
 	h.leave()
 	p.mu.Lock()
 	h.gone = true
-	for _, proc := range slices.Clone(p.processes) {
-		if proc.host == h && len(proc.channels) == 0 {
-			p.forgetLocked(proc)
-		}
-	}
 	p.mu.Unlock()
 	p.tell(hostEvent{host: h, kind: "exited", text: how})
 }
 
 // reported calls f, under the pool's lock, with the process that a report is
-// about.
-func (h *host) reported(number int, f func(*process)) {
+// about, or away with one that another pool has still.
+func (h *host) reported(number int, f func(*process), away func(*awayState)) {
 	p := h.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -237,6 +257,9 @@ func (h *host) reported(number int, f func(*process)) {
 			f(proc)
 			return
 		}
+	}
+	if a := h.away[number]; a != nil {
+		away(a)
 	}
 }
 

@@ -4,10 +4,12 @@ package pool
 // each has.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,10 +18,14 @@ import (
 
 const (
 	keeperTick = 100 * time.Millisecond
-	busyTick   = 10 * time.Millisecond // while something waits or changes
-	longBusy   = 5 * time.Millisecond  // a request that has run so long needs a worker of its own
-	stopEvery  = time.Second           // surplus idle workers go one at a time
-	decay      = 20                    // of the smoothed demand, in ticks
+	busyTick   = 10 * time.Millisecond  // while something changes
+	queueTick  = 5 * time.Millisecond   // while something waits
+	longBusy   = 5 * time.Millisecond   // a request that has run so long needs a worker of its own
+	hiccup     = 30 * time.Millisecond  // and where requests are much shorter than longBusy: it may be the machine that is busy
+	lingers    = 100 * time.Millisecond // a close() that has run so long needs a worker too
+	stopEvery  = time.Second            // between two steps down
+	rise       = 5                      // of the smoothed demand, in ticks: long requests do not wait for it
+	decay      = 20                     // the same, when it falls
 )
 
 // reload asks the keeper for a new generation.
@@ -35,21 +41,30 @@ type keeper struct {
 	next        *host // to be current once a worker of it is ready
 	nextReply   chan error
 	old         []*host // their workers go
+	handing     bool    // the current one is offered to another pool: nothing is forked
+	given       *host   // is another pool's; its workers follow
+	pending     *reload // to be next once old is gone
 	retryAt     time.Time
 	retry       supervise.Backoff
+	looked      time.Time // at the processes' memory
 	demand      float64
 	measured    time.Duration // when demand was
 	busyTime    time.Duration // stats.busyTime then
-	stopped     time.Time     // when a surplus worker was
-	traceback   string        // the last that was logged
+	stopped     time.Time     // when surplus workers were
+	forked      time.Time     // when workers were, but for a generation's first
+	pace        pace
+	traceback   string // the last that was logged
 }
 
 // keep runs until ctx is done and everything has stopped.
 func (p *Pool) keep(ctx context.Context) {
 	defer close(p.done)
 	k := &p.keeper
+	k.pace = pace{1, 1}
 	k.retry = supervise.Backoff{First: 200 * time.Millisecond, Limit: 15 * time.Second, Factor: 2}
-	p.startNext(*p.cfg, p.cfg.Preload, nil)
+	if p.adoptFrom == nil || !p.adopt(ctx) {
+		p.startNext(*p.cfg, p.cfg.Preload, nil)
+	}
 	tick := time.NewTimer(keeperTick)
 	defer tick.Stop()
 	for {
@@ -57,10 +72,19 @@ func (p *Pool) keep(ctx context.Context) {
 		case <-ctx.Done():
 			p.stop(tick)
 			return
+		case f := <-p.tasks:
+			f()
 		case r := <-p.reloads:
-			p.abandonNext(errors.New("a later reload took its place"))
-			k.retry.Reset()
-			p.startNext(r.cfg, r.cfg.Preload, r.reply)
+			if k.handing || k.given != nil {
+				r.reply <- errHandingOver
+				continue
+			}
+			later := errors.New("a later reload took its place")
+			p.abandonNext(later)
+			if k.pending != nil {
+				k.pending.reply <- later
+			}
+			k.pending = &r
 		case e := <-p.events:
 			p.hostEvent(e)
 		case <-p.kick:
@@ -74,7 +98,7 @@ func (p *Pool) keep(ctx context.Context) {
 func (p *Pool) startNext(cfg Config, preload bool, reply chan error) {
 	k := &p.keeper
 	k.generations++
-	h, err := p.startHost(cfg, preload, k.generations)
+	h, err := p.startHost(cfg, preload && !cfg.perRequest(), k.generations)
 	k.nextReply = reply
 	if err != nil {
 		p.nextFailed(err)
@@ -100,7 +124,7 @@ func (p *Pool) abandonNext(err error) {
 func (p *Pool) retire(h *host) {
 	p.keeper.old = append(p.keeper.old, h)
 	if !h.ready {
-		_ = h.cmd.Process.Kill() // it is importing, and would not hear
+		_ = h.proc.Kill() // it is importing, and would not hear
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -178,7 +202,11 @@ func (p *Pool) hostEvent(e hostEvent) {
 		for _, why := range e.why {
 			p.log.Warn("the import leaves what a fork must not share", "app", p.name, "what", why)
 		}
-		if h == k.next {
+		switch {
+		case h != k.next:
+		case h.cfg.RequirePreload:
+			p.nextFailed(&UnsafeError{App: p.name, Why: e.why})
+		default:
 			p.log.Warn("the app is imported by each worker instead; preload = false says so from the start", "app", p.name)
 			reply := k.nextReply
 			k.nextReply = nil
@@ -196,7 +224,7 @@ func (p *Pool) hostEvent(e hostEvent) {
 		case h == k.next:
 			p.nextFailed(fmt.Errorf("the host of app %s ended before it served: %s", p.name, e.text))
 		case h == k.current:
-			p.log.Error("the host died; its workers serve until a new one is ready", "app", p.name, "pid", h.cmd.Process.Pid, "how", e.text)
+			p.log.Error("the host died; its workers serve until a new one is ready", "app", p.name, "pid", h.proc.PID(), "how", e.text)
 			k.current = nil
 			k.old = append(k.old, h)
 			if k.next == nil {
@@ -207,6 +235,21 @@ func (p *Pool) hostEvent(e hostEvent) {
 	}
 }
 
+// reloadPending starts the generation that is asked for, once the one before
+// the present one is gone: a machine that has room for two hosts may not have
+// it for three. Where nobody serves, and in development, it does not wait.
+func (p *Pool) reloadPending() {
+	k := &p.keeper
+	r := k.pending
+	if r == nil || len(k.old) > 0 && k.current != nil && !r.cfg.Development {
+		return
+	}
+	k.pending = nil
+	k.retry.Reset()
+	p.abandonNext(nil) // one that was started meanwhile
+	p.startNext(r.cfg, r.cfg.Preload, r.reply)
+}
+
 // tend brings everything nearer to what it should be, and returns when to
 // look again.
 func (p *Pool) tend() time.Duration {
@@ -215,44 +258,62 @@ func (p *Pool) tend() time.Duration {
 		cfg := *p.config.Load()
 		p.startNext(cfg, cfg.Preload, nil)
 	}
+	p.reloadPending()
 	p.tendNext()
+	p.tendGiven()
+	p.lookAtMemory()
 
 	p.mu.Lock()
 	now := p.now()
-	p.expireLocked(now)
+	limit := p.expireLocked(now)
 	p.leaveLocked()
 	c := p.censusLocked(now)
 	b := p.boundsLocked()
+	p.fullLocked(c, b)
 	want := wanted(c, b)
-	s := decide(c, want, b)
-	if k.current == nil {
-		s = steps{}
+	var s steps
+	if k.current != nil && !k.handing {
+		// The next step up comes when the last one's workers are ready, or soon.
+		s, k.pace = decide(c, want, b, k.pace, due{
+			fork: c.starting == 0 || time.Since(k.forked) >= busyTick,
+			stop: time.Since(k.stopped) >= stopEvery,
+		})
+		p.substituteLocked(c, want, b, &s)
 	}
 	p.releaseLocked(s.release)
-	if s.stop > 0 && time.Since(k.stopped) >= stopEvery {
+	if s.stop > 0 {
 		k.stopped = time.Now()
-		p.stopIdleLocked()
+		p.stopIdleLocked(s.stop)
 	}
-	waiting := p.queue.len > 0
-	if h := k.current; h != nil && h.startFailures > 0 && now-h.lastFailure < startDelay(h.startFailures) {
-		s.fork = 0
+	p.calm = c.serving + c.leaving - b.minSpare
+	waiting := p.queue.len > 0 || c.busy > p.calm && want < b.maxChildren
+	if h := k.current; h != nil {
+		s.fork = h.pacedLocked(s.fork, c.starting)
 	}
 	p.unlock()
 
-	if h := k.current; h != nil && time.Now().After(h.forkAfter) {
+	if h := k.current; h != nil && s.fork > 0 && time.Now().After(h.forkAfter) {
+		k.forked = time.Now()
 		for range s.fork {
-			if _, err := p.fork(h); err != nil {
+			ch, err := p.fork(h)
+			if err != nil {
 				p.log.Error("cannot start a worker", "app", p.name, "error", err)
 				h.forkAfter = time.Now().Add(time.Second)
 				break
 			}
+			if h.stands {
+				h.stands, h.substitute = false, ch
+			}
 		}
 	}
 	p.closeOld()
-	if waiting || c.starting > 0 || c.leaving > 0 || k.next != nil {
-		return busyTick
+	switch {
+	case waiting:
+		return min(queueTick, limit)
+	case c.starting > 0 || c.leaving > 0 || want > c.starting+c.serving || k.next != nil || k.pending != nil:
+		return min(busyTick, limit)
 	}
-	return keeperTick
+	return min(keeperTick, limit)
 }
 
 // tendNext brings the next generation to its first ready worker, and makes it
@@ -264,10 +325,14 @@ func (p *Pool) tendNext() {
 		return
 	}
 	if !h.served && time.Since(h.started) > h.cfg.StartupTimeout {
-		p.nextFailed(fmt.Errorf("app %s was not ready within startup_timeout (%s)", p.name, h.cfg.StartupTimeout))
+		p.nextFailed(h.notReady())
 		return
 	}
 	if !h.ready {
+		return
+	}
+	if h.cfg.perRequest() {
+		p.promote(h) // nothing is imported before a request
 		return
 	}
 	p.mu.Lock()
@@ -279,12 +344,14 @@ func (p *Pool) tendNext() {
 		have++
 		h.served = h.served || ch.state == channelServing
 	}
+	h.served = h.served || h.wasReady // one that has ended by now, too
+	failed := h.failed
 	p.mu.Unlock()
 	switch {
 	case h.served:
 		p.promote(h)
 	case have == 0 && h.forked:
-		p.nextFailed(fmt.Errorf("the first worker of app %s died before it was ready", p.name))
+		p.nextFailed(cmp.Or(failed, fmt.Errorf("the first worker of app %s died before it was ready", p.name)))
 	case have == 0:
 		if _, err := p.fork(h); err != nil {
 			p.nextFailed(err)
@@ -306,6 +373,7 @@ func (p *Pool) promote(h *host) {
 	p.mu.Lock()
 	p.cfg = &h.cfg
 	p.failure = ""
+	p.generation, p.generationSince, p.host, p.about = h.generation, time.Now(), h, h.about
 	p.mu.Unlock()
 	p.log.Info("generation serves", "app", p.name, "generation", h.generation, "preloaded", h.about.Preloaded)
 	if k.nextReply != nil {
@@ -324,7 +392,9 @@ func (p *Pool) fork(h *host) (*channel, error) {
 	p.mu.Lock()
 	p.stats.started++
 	p.mu.Unlock()
-	go ch.read()
+	if ch.link == nil {
+		go ch.read()
+	}
 	return ch, nil
 }
 
@@ -338,28 +408,51 @@ func (p *Pool) broken(ch *channel, traceback string) {
 func (p *Pool) censusLocked(now time.Duration) census {
 	k := &p.keeper
 	c := census{queued: p.queue.len}
+	long := longBusy
+	if p.stats.meanService > 0 && p.stats.meanService < longBusy/2 {
+		long = hiccup
+	}
 	for _, ch := range p.channels {
-		if !ch.givenUp && (len(ch.held) > 0 && (now-ch.headSince > longBusy || ch.streaming) || ch.lingering) {
-			c.longBusy++
-		}
 		switch {
 		case ch.state == channelStarting && ch.host == k.current:
 			c.starting++
+			continue
 		case ch.state != channelServing || ch.host == k.next: // the next one's first is seen to by tendNext
+			continue
 		case k.leaves(ch):
 			c.leaving++
 		default:
 			c.serving++
 			if ch.idleLocked() && !ch.closing() {
 				c.idle++
+				if now-ch.headSince > p.cfg.IdleTimeout {
+					c.expired++
+				}
 			}
 		}
+		held := len(ch.held) > 0
+		if !held && (!ch.lingering || now-ch.headSince < lingers) || ch.givenUp {
+			continue
+		}
+		c.busy++
+		c.queued += max(len(ch.held)-1, 0)
+		if !held || ch.streaming || now-ch.headSince > long {
+			c.longBusy++
+		} else if ch.served == 0 {
+			c.fresh++
+		}
+	}
+	p.countProcessesLocked(&c)
+	if k.current != nil {
+		channels, processes := k.current.awayLocked()
+		c.starting += channels
+		c.processes += processes
 	}
 	if passed := now - k.measured; passed >= keeperTick {
 		p.runningLocked(now, 0)
 		busy := float64(p.stats.busyTime-k.busyTime) / float64(passed)
 		if busy > k.demand {
-			k.demand += (busy - k.demand) / 2
+			k.demand += (busy - k.demand) / rise
 		} else {
 			k.demand += (busy - k.demand) / decay
 		}
@@ -369,6 +462,22 @@ func (p *Pool) censusLocked(now time.Duration) census {
 	return c
 }
 
+// countProcessesLocked counts processes, and what room they have.
+func (p *Pool) countProcessesLocked(c *census) {
+	for _, proc := range p.processes {
+		if proc.killed != "" {
+			continue
+		}
+		c.processes++
+		if !slices.ContainsFunc(proc.channels, func(ch *channel) bool {
+			return ch.state == channelStarting || ch.state == channelServing
+		}) {
+			c.out++
+		}
+		c.open += proc.roomFor(p.keeper.current)
+	}
+}
+
 // leaves reports whether a channel is to be replaced: its process is, or it is
 // of an old generation. The next generation's is neither.
 func (k *keeper) leaves(ch *channel) bool {
@@ -376,40 +485,55 @@ func (k *keeper) leaves(ch *channel) bool {
 }
 
 func (p *Pool) boundsLocked() bounds {
-	return bounds{minSpare: p.cfg.MinSpare, maxSpare: p.cfg.MaxSpare, maxChildren: p.cfg.MaxChildren}
+	return bounds{
+		scaling: p.cfg.Scaling, perRequest: p.cfg.perRequest(), each: p.cfg.perProcess(),
+		minSpare: p.cfg.MinSpare, maxSpare: p.cfg.MaxSpare, maxChildren: p.cfg.MaxChildren,
+	}
 }
 
-// releaseLocked lets n of the workers go that are to be replaced, idle ones
-// first.
+// releaseLocked lets n of the workers go that are to be replaced: of threads,
+// those of the process that has the fewest, so that whole processes go; idle
+// ones first.
 func (p *Pool) releaseLocked(n int) {
-	for _, idle := range []bool{true, false} {
+	for ; n > 0; n-- {
+		var best *channel
 		for _, ch := range p.channels {
-			if n == 0 {
-				return
-			}
-			proc := ch.process
-			if ch.state == channelServing && p.keeper.leaves(ch) && (ch.idleLocked() || !idle) {
-				if proc.retiring && proc.doomed == "" {
-					p.stats.recycled++
-				}
-				p.drainLocked(ch)
-				n--
+			if ch.state == channelServing && p.keeper.leaves(ch) && (best == nil || ch.goesBeforeLocked(best)) {
+				best = ch
 			}
 		}
+		if best == nil {
+			return
+		}
+		if proc := best.process; proc.retiring && proc.doomed == "" {
+			p.stats.recycled++
+		}
+		p.drainLocked(best)
 	}
 }
 
-// stopIdleLocked drains the idle worker that was used longest ago; of threads,
-// one of the process that has the fewest, so that whole processes go.
-func (p *Pool) stopIdleLocked() {
-	var best *channel
-	for _, ch := range p.idle {
-		if ch.idleLocked() && ch.host == p.keeper.current && !ch.process.retiring &&
-			(best == nil || len(ch.process.channels) < len(best.process.channels)) {
-			best = ch
-		}
+// goesBeforeLocked reports whether a worker goes before another.
+func (ch *channel) goesBeforeLocked(other *channel) bool {
+	if a, b := ch.process.takingLocked(), other.process.takingLocked(); a != b {
+		return a < b
 	}
-	if best != nil {
+	return ch.idleLocked() && !other.idleLocked()
+}
+
+// stopIdleLocked drains n idle workers: those that were used longest ago; of
+// threads, of the process that has the fewest, so that whole processes go.
+func (p *Pool) stopIdleLocked(n int) {
+	for ; n > 0; n-- {
+		var best *channel
+		for _, ch := range p.idle {
+			if ch.idleLocked() && ch.host == p.keeper.current && !ch.process.retiring &&
+				(best == nil || ch.process.takingLocked() < best.process.takingLocked()) {
+				best = ch
+			}
+		}
+		if best == nil {
+			return
+		}
 		p.drainLocked(best)
 	}
 }
@@ -424,6 +548,9 @@ func (p *Pool) closeOld() {
 	}
 	for _, proc := range p.processes {
 		used[proc.host] = true // it may be at its exit handlers
+	}
+	for _, h := range k.old {
+		used[h] = used[h] || h.awaitsLocked()
 	}
 	p.mu.Unlock()
 	kept := k.old[:0]
@@ -449,6 +576,10 @@ func (p *Pool) stop(tick *time.Timer) {
 	p.stopping = true
 	p.mu.Unlock()
 	p.abandonNext(errStopped)
+	if k.pending != nil {
+		k.pending.reply <- errStopped
+		k.pending = nil
+	}
 	for {
 		p.mu.Lock()
 		now := p.now()
@@ -484,7 +615,7 @@ func (p *Pool) stop(tick *time.Timer) {
 			}
 			if time.Now().After(deadline.Add(5 * time.Second)) {
 				for _, h := range k.old {
-					_ = h.cmd.Process.Kill()
+					_ = h.proc.Kill()
 				}
 			}
 		}
@@ -494,16 +625,12 @@ func (p *Pool) stop(tick *time.Timer) {
 			p.hostEvent(e)
 		case r := <-p.reloads:
 			r.reply <- errStopped
+		case f := <-p.tasks:
+			f()
 		case <-p.kick:
 		case <-tick.C:
 		}
 	}
-}
-
-// startDelay is the wait before the next worker when so many in a row have died
-// before they were ready.
-func startDelay(failures int) time.Duration {
-	return min(50*time.Millisecond<<min(failures, 10), 10*time.Second)
 }
 
 // jitter spreads a limit by a tenth either way, so that workers started

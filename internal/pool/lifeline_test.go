@@ -21,9 +21,13 @@ import (
 	"time"
 
 	"millrace/internal/spool"
+	"millrace/internal/supervise"
 )
 
 func TestMain(m *testing.M) {
+	if how := os.Getenv("MILLRACE_TEST_PROGRAM"); how != "" {
+		beProgram(how)
+	}
 	if dir := os.Getenv("MILLRACE_TEST_MASTER"); dir != "" {
 		beMaster(dir)
 	}
@@ -42,7 +46,8 @@ func beMaster(dir string) {
 		panic(err)
 	}
 	p := New(Config{
-		Name: "test", Python: python, WSGI: "misbehaving:application", Dir: dir, Env: os.Environ(), Preload: true,
+		Name: "test", Python: python, WSGI: "misbehaving:application", Dir: dir, Preload: true,
+		Host: HostCommand("test", python, dir, os.Environ(), supervise.Rights{}), Starter: supervise.Local{},
 		Threads:  threads,
 		MinSpare: 2, MaxSpare: 2, MaxChildren: 2, Queue: 10, StartupTimeout: time.Minute, StopTimeout: time.Minute,
 		MaxBody: 1 << 20, Spool: spool.New(os.TempDir(), 1<<20), Log: slog.New(slog.DiscardHandler),
@@ -68,7 +73,7 @@ func TestMasterKilled(t *testing.T) {
 	}{{false, 0}, {true, 0}, {false, 2}, {true, 2}} {
 		cmd := exec.Command(os.Args[0])
 		cfg := testConfig(t, "")
-		cmd.Env = append(cfg.Env, "MILLRACE_TEST_MASTER="+cfg.Dir, "MILLRACE_TEST_MASTER_THREADS="+strconv.Itoa(tt.threads))
+		cmd.Env = append(cfg.Host.Env, "MILLRACE_TEST_MASTER="+cfg.Dir, "MILLRACE_TEST_MASTER_THREADS="+strconv.Itoa(tt.threads))
 		stdout, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)

@@ -66,6 +66,9 @@ func (p *Pool) check() {
 		}
 	}
 	p.dispatchLocked()
+	if p.queue.len > 0 || p.stats.running > p.calm {
+		p.kickKeeper() // more workers may be due
+	}
 	if again {
 		p.armLocked()
 	}
@@ -100,80 +103,5 @@ func (p *Pool) stalledLocked(ch *channel) {
 	if _, err := sendWith(ch.packets, pingPacket(ch.seq)); err == nil {
 		ch.ping = ch.seq
 		ch.lingering = true
-	}
-}
-
-// expireLocked ends what has run for too long: its channel is given up, and
-// its client gets a 504 at once.
-func (p *Pool) expireLocked(now time.Duration) {
-	for _, proc := range p.processes {
-		if len(proc.channels) == 0 && now > proc.leaveBy && proc.killed == "" {
-			proc.kill("it did not end within stop_timeout")
-		}
-	}
-	for _, ch := range p.channels {
-		if ch.state == channelDead || ch.givenUp {
-			continue
-		}
-		pid, doomed := ch.process.pid.Load(), ch.process.doomed != ""
-		if ch.state == channelDraining && now > ch.drainBy {
-			p.giveUpLocked(ch, "it did not end within stop_timeout")
-			continue
-		}
-		if limit := ch.host.cfg.StartupTimeout; ch.state == channelStarting && now-ch.since > limit {
-			if !doomed { // else it is the next of the same process
-				p.log.Error("worker was not ready within startup_timeout; it is killed", "app", p.name, "pid", pid, "limit", limit)
-			}
-			p.giveUpLocked(ch, "it was not ready within startup_timeout")
-			continue
-		}
-		timeout := ch.host.cfg.RequestTimeout
-		if timeout <= 0 || len(ch.held) == 0 && !ch.lingering {
-			continue
-		}
-		since := ch.headSince
-		if ch.streaming {
-			if ch.blocked.Load() {
-				continue // it waits for a slow client
-			}
-			since = time.Duration(ch.progress.Load())
-		}
-		if now-since <= timeout {
-			continue
-		}
-		if len(ch.held) > 0 {
-			p.takeBackLocked(ch)
-		}
-		switch {
-		case len(ch.held) == 0:
-			p.stats.timeouts++
-			p.log.Error("worker gave no sign for request_timeout; it is killed", "app", p.name, "pid", pid, "limit", timeout)
-		case ch.held[0].seq > atomic.LoadUint64(&ch.words.started):
-			// A sibling keeps the interpreter from this thread. Once the
-			// process is dead the request was never started, and runs
-			// elsewhere.
-			p.log.Error("worker did not start a request within request_timeout; it is killed", "app", p.name, "pid", pid, "limit", timeout)
-		default:
-			p.stats.timeouts++
-			c := ch.held[0]
-			p.log.Error("request ran longer than request_timeout; its worker is killed",
-				"app", p.name, "pid", pid, "request", ch.requestID(c.seq), "limit", timeout, "method", c.method, "uri", c.uri)
-			ch.failFirstLocked(errTimeout)
-		}
-		p.giveUpLocked(ch, "its request ran longer than request_timeout")
-	}
-}
-
-// failFirstLocked ends the call that runs without an answer of the app. Its
-// handler has it from then on, so a stand-in takes its place on the channel.
-func (ch *channel) failFirstLocked(err error) {
-	c := ch.held[0]
-	switch {
-	case c.abandoned:
-	case c.pipe != nil:
-		c.pipe.CloseWrite(err)
-	default:
-		ch.held[0] = &call{state: callLent, abandoned: true, seq: c.seq, channel: ch, method: c.method, uri: c.uri, done: make(chan struct{}, 1)}
-		c.fail(err)
 	}
 }

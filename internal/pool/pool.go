@@ -28,6 +28,12 @@
 // many workers there are (scale.go), and rolls from one generation to the
 // next. Everything the request path shares is under one short mutex, Pool.mu.
 //
+// # An upgrade
+//
+// A pool can give its host and its workers to one in another process
+// (handover.go, adopt.go), over messages with descriptors (exchange.go). The
+// goroutines that read from them are halted (park.go) with nothing lost.
+//
 // # What it does not do
 //
 // It speaks no wire protocol, knows no configuration file, and runs nothing
@@ -36,27 +42,40 @@ package pool
 
 import (
 	"context"
+	"io"
 	"log/slog"
+	"net/netip"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"millrace/internal/spool"
+	"millrace/internal/supervise"
 )
 
 // Config is what a pool needs to know of its app. Zero values are not
 // defaults: package config fills them in.
 type Config struct {
-	Name      string   // of [app.NAME]; in logs and status
-	Python    string   // path of the interpreter
-	WSGI      string   // "module:callable", "module:factory()" or "module.callable"
-	Demo      bool     // serve the built-in demo app; WSGI is ignored
-	Dir       string   // working folder, first on sys.path
-	Workdir   string   // the working folder, if it is not Dir
-	Env       []string // the whole environment of the host process, "NAME=value"
-	Preload   bool     // import once and fork
-	AfterFork string   // "module:callable", called in each new worker
+	Name           string             // of [app.NAME]; in logs and status
+	Python         string             // path of the interpreter
+	WSGI           string             // "module:callable", "module:factory()" or "module.callable"
+	Demo           bool               // serve the built-in demo app; WSGI is ignored
+	Dir            string             // working folder, first on sys.path
+	Workdir        string             // the working folder, if it is not Dir
+	Host           *supervise.Command // the process that imports the app; see HostCommand
+	Starter        supervise.Starter  // starts Host
+	Preload        bool               // import once and fork
+	RequirePreload bool               // an import that cannot be shared is an error
+	WarmUp         string             // path that is requested after the import, before the first fork; "": none
+	AfterFork      string             // "module:callable", called in each new worker
+	Program        *Program           // what runs in place of Python; nil: a WSGI app
+	Adopt          *os.File           // where another pool's HandOver gives its workers, to be taken over; the pool closes it; nil: none does
 
+	Method         string        // CGI: each request has a process of its own, and Threads, MinSpare, MaxSpare, MaxRequests and Preload mean nothing; else for the status alone
+	Scaling        string        // Dynamic (also ""), Static or OnDemand
+	IdleTimeout    time.Duration // of a worker, for OnDemand and CGI
 	Threads        int           // workers are threads, so many in a process at most; 0: each worker is a process
 	MinSpare       int           // workers
 	MaxSpare       int           // workers
@@ -64,21 +83,46 @@ type Config struct {
 	MaxRequests    int           // of one process, after which it is replaced; 0: never
 	Depth          int           // requests that a worker may hold, the running one included; 0: as many as keep each other's wait short, at most 16
 	Queue          int           // requests that may wait; then 503
+	MaxMemory      int64         // bytes that are resident, of one process; then it is replaced; 0: any
+	MaxLifetime    time.Duration // of one process, ±10%; then it is replaced; 0: any
+	QueueTimeout   time.Duration // that a request may wait for a worker; then 503; 0: any
+	SlowRequest    time.Duration // from a request's start; then a traceback is logged; 0: none
+	SlowLog        io.Writer     // of those tracebacks, an entry a Write, from any goroutine; nil: Log
+	Retry          bool          // an idempotent request whose worker died is run once more
 	RequestTimeout time.Duration // without a sign of the worker, from the request's start; 0: none
 	StartupTimeout time.Duration
 	StopTimeout    time.Duration
 	MaxBody        int64 // bytes; then 413
 
-	Development bool         // show an import's traceback in the browser
-	Spool       *spool.Spool // bodies
-	Log         *slog.Logger // events of the pool and lines of the app
+	TracebackTo []netip.Prefix // clients that see tracebacks in the browser; empty: nobody
+	Development bool           // if TracebackTo is empty, this machine sees them
+	Spool       *spool.Spool   // bodies
+	Log         *slog.Logger   // events of the pool and lines of the app
 }
 
+// CGI is the Method that runs each request in a process of its own, which
+// imports the app for it.
+const CGI = "cgi"
+
 func (cfg *Config) method() string {
-	if cfg.Threads > 0 {
+	switch {
+	case cfg.Method != "":
+		return cfg.Method
+	case cfg.Threads > 0:
 		return "threaded"
 	}
 	return "prefork"
+}
+
+// perRequest reports whether each request has a process of its own.
+func (cfg *Config) perRequest() bool { return cfg.Method == CGI && cfg.Program == nil }
+
+// perProcess is how many workers a process has, at most.
+func (cfg *Config) perProcess() int {
+	if cfg.Program != nil {
+		return cfg.Program.Concurrency
+	}
+	return max(cfg.Threads, 1)
 }
 
 // Pool is one app: its hosts, its workers, its queue.
@@ -94,6 +138,10 @@ type Pool struct {
 	readyOnce sync.Once
 	kick      chan struct{} // wakes the keeper
 	reloads   chan reload
+	tasks     chan func() // for the keeper to run
+	adoptFrom *os.File
+	drained   chan struct{} // closed when no further request comes
+	drainOnce sync.Once
 	events    chan hostEvent
 	done      chan struct{}  // closed when the keeper has ended
 	hosts     sync.WaitGroup // goroutines that follow a host
@@ -107,9 +155,17 @@ type Pool struct {
 	flushing  []*channel // have unsent packets and nobody who writes them
 	timer     *time.Timer
 	armed     bool
+	calm      int // workers that may run a request before more are due
 	stopping  bool
 	failure   string // why nothing serves; "" while something does, or may
 	stats     stats
+
+	generation      int       // the current one
+	generationSince time.Time // when it began to serve
+	host            *host     // of the current generation; nil: none has served yet
+	about           about     // what it said of itself
+
+	measuring measuring
 
 	keeper keeper
 }
@@ -117,17 +173,23 @@ type Pool struct {
 // New returns a pool that is not running yet. Requests wait until Run has
 // started a worker.
 func New(cfg Config) *Pool {
+	adopt := cfg.Adopt
+	cfg.Adopt = nil // once: a later generation has nothing to take over
 	p := &Pool{
-		name:    cfg.Name,
-		log:     cfg.Log,
-		born:    time.Now(),
-		ready:   make(chan struct{}),
-		kick:    make(chan struct{}, 1),
-		reloads: make(chan reload),
-		events:  make(chan hostEvent, 16),
-		done:    make(chan struct{}),
-		cfg:     &cfg,
+		adoptFrom: adopt,
+		name:      cfg.Name,
+		log:       cfg.Log,
+		born:      time.Now(),
+		ready:     make(chan struct{}),
+		kick:      make(chan struct{}, 1),
+		reloads:   make(chan reload),
+		tasks:     make(chan func()),
+		drained:   make(chan struct{}),
+		events:    make(chan hostEvent, 16),
+		done:      make(chan struct{}),
+		cfg:       &cfg,
 	}
+	p.stats.recycledBy = map[string]uint64{}
 	p.config.Store(&cfg)
 	p.output = newOutput(p)
 	p.timer = time.AfterFunc(time.Hour, p.check)
@@ -139,6 +201,9 @@ func New(cfg Config) *Pool {
 // requests end (at most StopTimeout) and stops every process. It is called
 // once.
 func (p *Pool) Run(ctx context.Context) error {
+	if p.cfg.MaxMemory > 0 && !limitsMemory {
+		p.log.Warn("max_memory does nothing on this system", "app", p.name)
+	}
 	go p.output.log()
 	p.keep(ctx)
 	p.hosts.Wait()
@@ -178,6 +243,22 @@ type ImportError struct {
 }
 
 func (e *ImportError) Error() string { return "cannot import app " + e.App + ":\n" + e.Traceback }
+
+// UnsafeError says that the app was to be imported once for all workers, and
+// that its import leaves what they must not share.
+type UnsafeError struct {
+	App string
+	Why []string // what it leaves; at least one
+}
+
+func (e *UnsafeError) Error() string {
+	return "cannot preload app " + e.App + ", as preload = \"require\" demands; its import leaves:\n" + strings.Join(e.Why, "\n")
+}
+
+// Hint says what to do.
+func (e *UnsafeError) Hint() string {
+	return "open such things in after_fork (docs/preload.md), or write preload = true: each worker imports the app then"
+}
 
 // closedLocked says why no request is taken now; nil while they are.
 func (p *Pool) closedLocked() error {

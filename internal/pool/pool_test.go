@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"millrace/internal/spool"
+	"millrace/internal/supervise"
 )
 
 // testConfig is a pool of one fixed worker on testdata/apps.
@@ -27,9 +28,11 @@ func testConfig(t testing.TB, wsgi string) Config {
 	if err != nil {
 		t.Fatal(err)
 	}
+	env := append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "MILLRACE_TEST_CLOSED="+filepath.Join(t.TempDir(), "closed"))
 	return Config{
 		Name: "test", Python: python, WSGI: wsgi, Dir: dir,
-		Env:     append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1"),
+		Host:    HostCommand("test", python, dir, env, supervise.Rights{}),
+		Starter: supervise.Local{},
 		Preload: true, MinSpare: 1, MaxSpare: 1, MaxChildren: 1, Queue: 1024,
 		RequestTimeout: 30 * time.Second, StartupTimeout: 30 * time.Second, StopTimeout: 10 * time.Second,
 		MaxBody: 1 << 30, Spool: spool.New(t.TempDir(), 1<<32),

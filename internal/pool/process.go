@@ -20,23 +20,34 @@ import (
 //
 // What is not said to be otherwise is guarded by Pool.mu.
 type process struct {
-	host   *host
-	number int          // among the host's; never used twice
-	pid    atomic.Int64 // 0 until the host has told; not guarded
+	host    *host
+	program *program     // nil: it was forked by the host
+	number  int          // among the host's; never used twice
+	pid     atomic.Int64 // 0 until the host has told; not guarded
 
 	channels []*channel // that have not ended
 	orphaned []int      // slots of ended ones that the process may still write to
 	control  int        // further channels are opened here; -1: none are
 	lifeline int        // closing it kills the process; -1 once closed
+	traces   *os.File   // its tracebacks come here; nil: it gives none
+	wanted   []wantedTrace
+	tracing  bool // somebody serves wanted
 	leaveBy  time.Duration
+	endBy    time.Duration // until when a doomed process may clean up
+	expires  time.Duration // at which it is replaced; 0: never
+	printer  *printer      // what it prints
 
 	served   uint64
 	limit    uint64 // served at which it is replaced; 0: never
+	grown    grown
+	reason   string // why it is replaced, or gone: requests, memory, lifetime, timeout, lost (its channel failed), left (a program), died; "" if it is not
 	retiring bool   // its channels go as replacements come
 	full     bool   // it could not open one more
 	failed   bool   // before any channel was ready
 	doomed   string // why it is killed once the channels that can end have ended; "" if it is not
 	killed   string // why we killed it
+
+	measured measured // what the system says of it
 
 	died     string        // the host's report
 	reported chan struct{} // closed with it
@@ -58,16 +69,23 @@ func (h *host) fork(ch *channel, theirs []int) error {
 	}
 	defer lifeRead.Close()
 	defer lifeWrite.Close()
-	proc := &process{host: h, control: -1, lifeline: -1, reported: make(chan struct{})}
+	traceRead, traceWrite, err := outputPipe()
+	if err != nil {
+		outRead.Close()
+		return err
+	}
+	defer traceWrite.Close()
+	proc := &process{host: h, control: -1, lifeline: -1, traces: traceRead, reported: make(chan struct{})}
 	if limit := h.cfg.MaxRequests; limit > 0 {
 		proc.limit = uint64(jitter(limit))
 	}
-	// Requests, answers, output, lifeline, control: the order of host.py.
-	fds := append(slices.Clone(theirs), int(outWrite.Fd()), int(lifeRead.Fd()))
+	// Requests, answers, output, lifeline, tracebacks, control: the order of host.py.
+	fds := append(slices.Clone(theirs), int(outWrite.Fd()), int(lifeRead.Fd()), int(traceWrite.Fd()))
 	if h.cfg.Threads > 0 {
 		ours, their, err := streamPair()
 		if err != nil {
 			outRead.Close()
+			proc.closeFDs()
 			return err
 		}
 		defer closeFD(their)
@@ -82,6 +100,9 @@ func (h *host) fork(ch *channel, theirs []int) error {
 		err = h.enterLocked(ch, proc)
 	}
 	if err == nil {
+		if limit := h.cfg.MaxLifetime; limit > 0 {
+			proc.expires = p.now() + time.Duration(jitter(int(limit)))
+		}
 		h.lastProcess++
 		proc.number = h.lastProcess
 		err = h.send(map[string]any{"do": "fork", "process": proc.number, "slot": ch.slot, "channel": ch.id}, fds...)
@@ -95,7 +116,7 @@ func (h *host) fork(ch *channel, theirs []int) error {
 		return err
 	}
 	p.processes = append(p.processes, proc)
-	p.output.follow(outRead, proc)
+	proc.printer = p.output.follow(outRead, proc, nil)
 	return nil
 }
 
@@ -103,12 +124,32 @@ func (h *host) fork(ch *channel, theirs []int) error {
 // if there is none.
 func (h *host) roomLocked() *process {
 	for _, proc := range h.pool.processes {
-		if proc.host == h && proc.control >= 0 && len(proc.channels) < h.cfg.Threads &&
-			!proc.retiring && !proc.full && proc.killed == "" && proc.died == "" {
+		if proc.roomFor(h) > 0 {
 			return proc
 		}
 	}
 	return nil
+}
+
+// roomFor returns how many more channels a process of the host can open. It
+// needs Pool.mu.
+func (proc *process) roomFor(h *host) int {
+	if proc.host != h || proc.retiring || proc.full || proc.killed != "" || proc.died != "" ||
+		len(proc.channels) == 0 || proc.program == nil && proc.control < 0 {
+		return 0
+	}
+	return max(h.cfg.perProcess()-len(proc.channels), 0)
+}
+
+// takingLocked returns how many channels take requests.
+func (proc *process) takingLocked() int {
+	n := 0
+	for _, ch := range proc.channels {
+		if ch.state == channelServing {
+			n++
+		}
+	}
+	return n
 }
 
 // openLocked has the process serve ch too.
@@ -144,10 +185,10 @@ func (p *Pool) leaveProcessLocked(ch *channel, ended bool) {
 	proc.shutLocked()
 	p.endDoomedLocked(proc)
 	if len(proc.channels) == 0 {
-		proc.leaveBy = p.now() + ch.host.cfg.StopTimeout
-		if ch.host.gone {
-			p.forgetLocked(proc)
+		if proc.program != nil {
+			proc.program.leave()
 		}
+		proc.leaveBy = p.now() + ch.host.cfg.StopTimeout
 	}
 }
 
@@ -166,10 +207,26 @@ func (proc *process) shutLocked() {
 }
 
 // retireLocked has the process replaced: its channels serve until others do.
-func (p *Pool) retireLocked(proc *process) {
+func (p *Pool) retireLocked(proc *process, reason string) {
+	proc.retireForLocked(reason)
 	if !proc.retiring {
 		proc.retiring = true
 		p.kickKeeper()
+	}
+}
+
+// recycledLocked counts a worker that went for a reason; one that was spare, or
+// of an old generation, or ended with the pool, has none.
+func (p *Pool) recycledLocked(ch *channel) {
+	if reason := ch.process.reason; reason != "" {
+		p.stats.recycledBy[reason]++
+	}
+}
+
+// retireForLocked notes why a process goes: the first reason counts.
+func (proc *process) retireForLocked(reason string) {
+	if proc.reason == "" {
+		proc.reason = reason
 	}
 }
 
@@ -186,32 +243,31 @@ func (p *Pool) giveUpLocked(ch *channel, why string) {
 		if proc.doomed == "" {
 			proc.doomed = why
 		}
-		p.retireLocked(proc)
+		p.retireLocked(proc, "lost")
+		if proc.program != nil {
+			// It need not be threads: one request may hold all others up.
+			for _, sibling := range proc.channels {
+				p.drainLocked(sibling)
+			}
+		}
 	}
 	p.endDoomedLocked(proc)
 }
 
-// endDoomedLocked kills a doomed process that serves nobody any more.
+// endDoomedLocked kills a doomed process that serves nobody any more, once it
+// has had its time to clean up.
 func (p *Pool) endDoomedLocked(proc *process) {
-	if proc.doomed == "" {
+	if proc.doomed == "" || proc.killed != "" || p.now() < proc.endBy {
 		return
 	}
 	for _, ch := range proc.channels {
-		if !ch.givenUp {
+		// A thread that drains and has nothing left may be kept from ending by
+		// one that holds the interpreter.
+		if !ch.givenUp && (ch.state != channelDraining || len(ch.held) > 0 || ch.closing()) {
 			return
 		}
 	}
 	proc.kill(proc.doomed)
-}
-
-// startFailedLocked counts a process that ended before it served, once.
-func (p *Pool) startFailedLocked(ch *channel) {
-	if ch.ready || ch.process.failed {
-		return
-	}
-	ch.process.failed = true
-	ch.host.startFailures++
-	ch.host.lastFailure = p.now()
 }
 
 // servesLocked reports whether some channel of the process was ready once.
@@ -224,6 +280,10 @@ func (proc *process) servesLocked() bool {
 func (proc *process) kill(why string) {
 	if proc.killed == "" {
 		proc.killed = why
+	}
+	if proc.program != nil {
+		proc.program.kill()
+		return
 	}
 	if proc.lifeline >= 0 {
 		closeFD(proc.lifeline)
@@ -244,6 +304,10 @@ func (proc *process) closeFDs() {
 			*fd = -1
 		}
 	}
+	if proc.traces != nil {
+		proc.traces.Close()
+		proc.traces = nil
+	}
 }
 
 // diedLocked notes the host's report, and has the read loops of the channels
@@ -258,10 +322,19 @@ func (p *Pool) diedLocked(proc *process, how string) {
 	unexpected := false
 	for _, ch := range proc.channels {
 		unexpected = unexpected || ch.state == channelServing || ch.state == channelStarting
+		if ch.link != nil {
+			continue
+		}
 		// An app's own child may keep the stream open; closed already is fine too.
 		_ = ch.raw.Control(func(fd uintptr) { endReading(int(fd)) })
 	}
-	if unexpected {
+	switch {
+	case unexpected && proc.leftLocked():
+		proc.retireForLocked("left")
+		p.log.Info("a process of the program left by itself", "app", p.name, "pid", proc.pid.Load(), "requests", proc.served)
+	case unexpected:
+		proc.retireForLocked("died")
+		p.diedEarlyLocked(proc)
 		p.log.Warn("worker died", "app", p.name, "pid", proc.pid.Load(), "how", how)
 	}
 	p.kickKeeper()
@@ -283,4 +356,18 @@ func (proc *process) howItDied() string {
 		return proc.died
 	}
 	return "it closed its channel"
+}
+
+// sweepLocked ends a process that nobody will report: its host is gone, or
+// another pool's. That it holds its end of the lifeline no more says that it
+// has ended.
+func (p *Pool) sweepLocked(proc *process, now time.Duration) {
+	if now > proc.leaveBy {
+		proc.kill("it did not end within stop_timeout")
+	}
+	if proc.lifeline < 0 || hungUp(proc.lifeline) {
+		proc.closeFDs()
+		p.forgetLocked(proc)
+		p.kickKeeper()
+	}
 }

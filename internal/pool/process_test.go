@@ -296,7 +296,7 @@ func TestFailedReload(t *testing.T) {
 func TestFailedImport(t *testing.T) {
 	gate := filepath.Join(t.TempDir(), "gate")
 	cfg := testConfig(t, "broken_import:application")
-	cfg.Env = append(cfg.Env, "MILLRACE_TEST_GATE="+gate)
+	cfg.Host.Env = append(cfg.Host.Env, "MILLRACE_TEST_GATE="+gate)
 	cfg.Development = true
 	log := logged(&cfg)
 	p, server := startPool(t, cfg)
@@ -333,7 +333,7 @@ func TestWorkerHangsAtStart(t *testing.T) {
 	gate := filepath.Join(t.TempDir(), "gate")
 	cfg := testConfig(t, "slow_import:application")
 	cfg.Preload = false
-	cfg.Env = append(cfg.Env, "MILLRACE_TEST_GATE="+gate)
+	cfg.Host.Env = append(cfg.Host.Env, "MILLRACE_TEST_GATE="+gate)
 	log := logged(&cfg)
 	p, server := startPool(t, cfg)
 	first := pidOf(t, server) // the gate is open
@@ -359,7 +359,7 @@ func TestUnsafePreload(t *testing.T) {
 	if code, body := get(t, server.URL); code != 200 || body != "imported by this process" {
 		t.Errorf("%d %q, want an import per worker", code, body)
 	}
-	log.wait(t, "a socket on ('127.0.0.1'")
+	log.wait(t, "a socket that listens on 127.0.0.1:")
 	log.wait(t, "thread 'left-behind'")
 }
 
@@ -506,4 +506,41 @@ func (l *load) stop() map[int]int {
 	l.cancel()
 	l.wg.Wait()
 	return l.codes
+}
+
+// TestWorkerEnd: a forked worker ends without taking its memory apart; what an
+// app leaves to its end is done all the same.
+func TestWorkerEnd(t *testing.T) {
+	for version, python := range pythons(t) {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			cfg := testConfig(t, "leaving:application")
+			cfg.usePython(python)
+			log := logged(&cfg)
+			var closed string
+			for _, v := range cfg.Host.Env {
+				if rest, ok := strings.CutPrefix(v, "MILLRACE_TEST_CLOSED="); ok {
+					closed = rest
+				}
+			}
+			p, server := startPool(t, cfg)
+			_, body := get(t, server.URL)
+			pid, err := strconv.Atoi(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			next := cfg
+			next.WSGI = "misbehaving:application"
+			if err := p.Reload(context.Background(), next); err != nil {
+				t.Fatal(err)
+			}
+			gone(t, pid)
+			for _, name := range []string{"import", "request", "thread", "exit"} {
+				if b, err := os.ReadFile(closed + "-" + name); string(b) != "of the "+name {
+					t.Errorf("file %s: %q, %v", name, b, err)
+				}
+			}
+			log.wait(t, "an exit handler that fails")
+		})
+	}
 }

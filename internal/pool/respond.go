@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"millrace/gateway"
+	"millrace/internal/requestid"
 )
 
 // responseHead is what an answer's head says.
@@ -51,6 +52,8 @@ func parseHead(head []byte, h http.Header) (res responseHead, dropped []string, 
 				return res, nil, fmt.Errorf("bad Content-Length %.64q", value)
 			}
 			res.length = int64(n)
+		case name == requestid.Header && h[name] != nil:
+			continue // the site shows its own (server.requestid.Show)
 		}
 		if have, ok := h[name]; ok && name != "Content-Length" {
 			h[name] = append(have, value)
@@ -81,18 +84,19 @@ func (p *Pool) respond(w http.ResponseWriter, r *http.Request, c *call) {
 		}
 	}()
 	header := w.Header()
-	res, dropped, err := parseHead(c.head, header)
+	if c.appError {
+		p.respondError(w, r, c)
+		return
+	}
+	res, dropped, err := c.readHead(r.Context(), header)
 	if err != nil {
-		clear(header)
+		startOver(header)
 		p.log.Error("the app's response is refused", "app", p.name, "request", c.requestID(), "method", c.method, "uri", c.uri, "error", err)
 		if c.pipe != nil {
 			p.stopStream(c)
 		}
-		plainError(w, http.StatusInternalServerError, "")
+		plainError(w, r, http.StatusInternalServerError, "")
 		return
-	}
-	if c.appError {
-		p.log.Error("the app raised an exception; its traceback is above", "app", p.name, "request", c.requestID(), "method", c.method, "uri", c.uri)
 	}
 	for _, name := range dropped {
 		p.log.Warn("a header of the app belongs to the connection and is left out", "app", p.name, "request", c.requestID(), "header", name)
@@ -101,7 +105,7 @@ func (p *Pool) respond(w http.ResponseWriter, r *http.Request, c *call) {
 	if res.status == http.StatusNoContent {
 		delete(header, "Content-Length")
 	}
-	if bodyless || r.Method == http.MethodHead {
+	if bodyless || r.Method == http.MethodHead || !gateway.WantsBody(w, res.status) {
 		if c.pipe != nil {
 			p.stopStream(c)
 		}
@@ -118,10 +122,21 @@ func (p *Pool) respond(w http.ResponseWriter, r *http.Request, c *call) {
 	case c.pipe != nil:
 		p.respondPipe(w, r, c, res)
 	case c.file != nil:
-		p.respondFile(w, c, res)
+		p.respondFile(w, r, c, res)
 	default:
 		p.respondWhole(w, c, res)
 	}
+}
+
+// respondError answers for an app that raised before it had answered. What the
+// worker sent is the traceback, if this client may see it.
+func (p *Pool) respondError(w http.ResponseWriter, r *http.Request, c *call) {
+	p.log.Error("the app raised an exception; its traceback has the same request", "app", p.name, "request", c.requestID(), "method", c.method, "uri", c.uri)
+	detail := ""
+	if c.shows {
+		detail = strings.TrimRight(strings.ToValidUTF8(string(c.whole), "\uFFFD"), "\n")
+	}
+	plainError(w, r, http.StatusInternalServerError, detail)
 }
 
 // bodyLength is the size of the answer's body, negative when it is not known.
@@ -130,13 +145,19 @@ func (c *call) bodyLength() int64 {
 	case c.pipe != nil:
 		return c.length
 	case c.file != nil:
-		return c.size
+		return c.file.size
 	}
 	return int64(len(c.whole))
 }
 
-// requestID names the call in logs.
-func (c *call) requestID() string { return c.channel.requestID(c.seq) }
+// requestID names the call in logs. A call that its handler has, or that is
+// lent.
+func (c *call) requestID() string {
+	if c.id != "" || c.channel == nil {
+		return c.id
+	}
+	return c.channel.requestID(c.seq)
+}
 
 // respondWhole writes a body that came in one piece.
 func (p *Pool) respondWhole(w http.ResponseWriter, c *call, res responseHead) {
@@ -156,8 +177,15 @@ func (p *Pool) respondWhole(w http.ResponseWriter, c *call, res responseHead) {
 
 // respondFile writes a body that is a file, by sendfile where the connection
 // can.
-func (p *Pool) respondFile(w http.ResponseWriter, c *call, res responseHead) {
-	size := c.size
+func (p *Pool) respondFile(w http.ResponseWriter, r *http.Request, c *call, res responseHead) {
+	size := c.file.size
+	if wantsPart(r, w.Header(), res, size) {
+		err := c.file.servePart(w, r)
+		if err == nil {
+			return
+		}
+		p.log.Error("cannot send a part of the app's file", "app", p.name, "request", c.requestID(), "error", err)
+	}
 	switch {
 	case res.length < 0:
 		w.Header()["Content-Length"] = []string{strconv.FormatInt(size, 10)}
@@ -166,14 +194,15 @@ func (p *Pool) respondFile(w http.ResponseWriter, c *call, res responseHead) {
 	case res.length > size:
 		p.logLength("the file is shorter than the response's Content-Length; the connection is closed", c, res.length, size)
 	}
-	if _, err := c.file.Seek(c.offset, io.SeekStart); err != nil {
-		clear(w.Header())
+	body, err := c.file.reader(size)
+	if err != nil {
+		startOver(w.Header())
 		p.log.Error("cannot send the app's file", "app", p.name, "request", c.requestID(), "error", err)
-		plainError(w, http.StatusInternalServerError, "")
+		plainError(w, r, http.StatusInternalServerError, "")
 		return
 	}
 	w.WriteHeader(res.status)
-	n, err := io.Copy(w, io.LimitReader(c.file, size)) // an error is a client that left
+	n, err := io.Copy(w, body) // an error is a client that left
 	if err == nil && n < size {
 		p.logLength("the app's file has shrunk; the connection is closed", c, size, n)
 	}

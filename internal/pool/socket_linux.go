@@ -22,13 +22,24 @@ func socketpair(kind int) ([2]int, error) {
 	return unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
 }
 
-// pageFile returns a file in memory.
-func pageFile() (*os.File, error) {
-	fd, err := unix.MemfdCreate("millrace page", unix.MFD_CLOEXEC)
+// pageFile returns a file in memory of a size that stays: an app that cut its
+// page short would end us, at the next look, by a SIGBUS.
+func pageFile(size int) (*os.File, error) {
+	fd, err := unix.MemfdCreate("millrace page", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return nil, os.NewSyscallError("memfd_create", err)
 	}
-	return os.NewFile(uintptr(fd), "millrace page"), nil
+	f := os.NewFile(uintptr(fd), "millrace page")
+	err = f.Truncate(int64(size))
+	if err == nil {
+		_, err = unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
+		err = os.NewSyscallError("fcntl", err)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // mmsghdr is struct mmsghdr of sendmmsg(2).

@@ -7,6 +7,7 @@ package pool
 // exec.
 
 import (
+	"errors"
 	"os"
 	"syscall"
 
@@ -30,12 +31,17 @@ func socketpair(kind int) ([2]int, error) {
 }
 
 // pageFile returns a file without a name.
-func pageFile() (*os.File, error) {
+func pageFile(size int) (*os.File, error) {
 	f, err := os.CreateTemp("", "millrace-page-")
 	if err != nil {
 		return nil, err
 	}
-	return f, os.Remove(f.Name())
+	err = errors.Join(os.Remove(f.Name()), f.Truncate(int64(size)))
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 type packetSender struct{ frames [maxDepth][]byte }

@@ -100,6 +100,10 @@ func outputPipe() (r, w *os.File, err error) {
 		w.Close()
 		return nil, nil, os.NewSyscallError("fcntl", err)
 	}
+	// An app that opens /dev/stderr opens the pipe anew, as another user. Nobody
+	// else comes as far as that: the way there is /proc/PID/fd. Systems that
+	// know no mode of a pipe refuse.
+	_ = unix.Fchmod(int(w.Fd()), 0o622)
 	return r, w, nil
 }
 
@@ -107,6 +111,13 @@ func closeFD(fd int) { _ = unix.Close(fd) }
 
 func duplicate(fd int) (int, error) {
 	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+}
+
+// hungUp reports whether nobody holds the reading end of a pipe any more.
+func hungUp(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd)}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0 && fds[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
 }
 
 // wouldBlock tells the error of a socket that is not ready from a failure.
@@ -121,18 +132,19 @@ func interrupted(err error) bool { return errors.Is(err, unix.EINTR) }
 // through it each of its channels, which may outlive the process.
 type sharedPage struct {
 	bytes []byte
-	file  *os.File // for the host; closed once it runs
+	file  *os.File // for the host, and for who takes the host over
 }
 
 func newSharedPage(size int) (*sharedPage, error) {
-	f, err := pageFile()
+	f, err := pageFile(size)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.Truncate(int64(size)); err != nil {
-		f.Close()
-		return nil, err
-	}
+	return mapPage(f, size)
+}
+
+// mapPage maps a page of which f is all. It takes f over.
+func mapPage(f *os.File, size int) (*sharedPage, error) {
 	b, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		f.Close()

@@ -250,7 +250,7 @@ func TestThreadsStartLate(t *testing.T) {
 	cfg := testConfig(t, "slow_import:application")
 	cfg.fixed(3)
 	cfg.Threads, cfg.Preload = 3, false
-	cfg.Env = append(cfg.Env, "MILLRACE_TEST_GATE="+gate)
+	cfg.Host.Env = append(cfg.Host.Env, "MILLRACE_TEST_GATE="+gate)
 	log := logged(&cfg)
 	p, server := startPool(t, cfg)
 	first := only(p.waitProcesses(t, 3)) // the gate is open
@@ -279,7 +279,7 @@ func TestThreadsStartFails(t *testing.T) {
 	cfg := testConfig(t, "broken_import:application")
 	cfg.fixed(3)
 	cfg.Threads, cfg.Preload = 3, false
-	cfg.Env = append(cfg.Env, "MILLRACE_TEST_GATE="+gate)
+	cfg.Host.Env = append(cfg.Host.Env, "MILLRACE_TEST_GATE="+gate)
 	logged(&cfg)
 	p, server := startPool(t, cfg)
 	first := only(p.waitProcesses(t, 3))
@@ -334,7 +334,7 @@ func TestThreadsHostKilled(t *testing.T) {
 // is one of another process, and those that run are left alone.
 func TestNoMoreThreads(t *testing.T) {
 	cfg := threadedConfig(t, 4, 4)
-	cfg.Env = append(cfg.Env, "MILLRACE_TEST_THREADS=2")
+	cfg.Host.Env = append(cfg.Host.Env, "MILLRACE_TEST_THREADS=2")
 	log := logged(&cfg)
 	p, server := startPool(t, cfg)
 	first := pidOf(t, server)

@@ -40,7 +40,8 @@ func TestThreadsRunAtOnce(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/preload=%t", version, preload), func(t *testing.T) {
 				t.Parallel()
 				cfg := threadedConfig(t, n, n)
-				cfg.Python, cfg.Preload, cfg.AfterFork = python, preload, "threads:after_fork"
+				cfg.usePython(python)
+				cfg.Preload, cfg.AfterFork = preload, "threads:after_fork"
 				log := logged(&cfg)
 				p, server := startPool(t, cfg)
 				p.waitAtRest(t, n)
@@ -329,7 +330,7 @@ func TestStopIdle(t *testing.T) {
 	}
 	large, small := &process{host: h, control: -1}, &process{host: h, control: -1}
 	first, last, second := worker(large), worker(small), worker(large)
-	p.stopIdleLocked()
+	p.stopIdleLocked(1)
 	if first.state != channelServing || second.state != channelServing || last.state != channelDraining {
 		t.Errorf("of the larger process: %s, %s; of the smaller: %s", first.state, second.state, last.state)
 	}
@@ -342,7 +343,7 @@ func TestThreadsOutput(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			cfg := threadedConfig(t, n, n)
-			cfg.Python = python
+			cfg.usePython(python)
 			log := logged(&cfg)
 			p, server := startPool(t, cfg)
 			p.waitAtRest(t, n)
@@ -501,6 +502,10 @@ func TestCutMark(t *testing.T) {
 	for _, tt := range []struct{ line, request, rest string }{
 		{"\x1e3-14\x1ftext", "3-14", "text"},
 		{"\x1e3-14\x1f", "3-14", ""},
+		{"\x1e3-14 abc-1\x1ftext", "abc-1", "text"},
+		{"\x1e3-14 \x1ftext", "3-14", "text"},    // of a request without an id
+		{"\x1e3-14 a b\x1ftext", "3-14", "text"}, // with one that nobody checked
+		{"\x1e3-0 abc-1\x1ftext", "", "text"},
 		{"\x1e3-0\x1ftext", "", "text"}, // printed before the first request
 		{"\x1e0-0\x1ftext", "", "text"}, // by a thread of the app's own
 	} {
@@ -537,4 +542,10 @@ func TestRunning(t *testing.T) {
 	check("1-7")
 	one.words.finished = 7
 	check("")
+	one.words.started, one.held = 8, []*call{{seq: 8, id: "eight"}, {seq: 9, id: "nine"}}
+	check("eight")
+	one.ran, one.held = "eight", one.held[1:] // it is in its close()
+	check("eight")
+	one.held = nil
+	check("eight")
 }

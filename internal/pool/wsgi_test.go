@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,6 +45,19 @@ func pythons(t testing.TB) map[string]string {
 		t.Fatal("no python3 from 3.8 on is installed")
 	}
 	return found
+}
+
+// ends returns the oldest and the newest of the machine's CPythons.
+func ends(t testing.TB) map[string]string {
+	t.Helper()
+	all := pythons(t)
+	var versions []string
+	for version := range all {
+		versions = append(versions, version)
+	}
+	slices.SortFunc(versions, func(a, b string) int { return len(a)*1000 - len(b)*1000 + strings.Compare(a, b) })
+	oldest, newest := versions[0], versions[len(versions)-1]
+	return map[string]string{oldest: all[oldest], newest: all[newest]}
 }
 
 // logBuffer is a log that a test can look into.
@@ -84,7 +98,13 @@ func (l *logBuffer) wait(t testing.TB, texts ...string) {
 // eventually polls until check succeeds.
 func eventually(t testing.TB, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	eventuallyWithin(t, 10*time.Second, check)
+}
+
+// eventuallyWithin polls until check succeeds, for so long.
+func eventuallyWithin(t testing.TB, limit time.Duration, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
 	poll := time.NewTicker(2 * time.Millisecond)
 	defer poll.Stop()
 	for {
@@ -106,28 +126,48 @@ func logged(cfg *Config) *logBuffer {
 	return l
 }
 
-// TestRules runs the apps of testdata/apps/rules.py on every CPython, as they
-// are and under wsgiref.validate.
+// methods are the ways to run one and the same app, each a line or two of its
+// configuration, with what the environ says of them: multithread,
+// multiprocess, run_once.
+var methods = map[string]struct {
+	set   func(cfg *Config)
+	flags string
+}{
+	"prefork":         {func(*Config) {}, "[False, True, False]"},
+	"ondemand":        {func(cfg *Config) { cfg.Scaling, cfg.MinSpare, cfg.IdleTimeout = OnDemand, 0, time.Minute }, "[False, True, False]"},
+	"threaded":        {func(cfg *Config) { cfg.Threads = 2; cfg.fixed(2) }, "[True, False, False]"},
+	"prefork threads": {func(cfg *Config) { cfg.Threads, cfg.Method = 2, "prefork"; cfg.fixed(4) }, "[True, True, False]"},
+	"cgi":             {func(cfg *Config) { cfg.Method, cfg.MaxChildren = CGI, 3 }, "[False, True, True]"},
+}
+
+// TestRules runs the apps of testdata/apps/rules.py on every CPython and under
+// every method, as they are and under wsgiref.validate.
 func TestRules(t *testing.T) {
 	for version, python := range pythons(t) {
-		for _, tt := range []struct {
-			callable string
-			threads  int
-		}{{"application", 0}, {"validated", 0}, {"application", 2}} {
-			callable := tt.callable
-			t.Run(fmt.Sprintf("%s/%s/threads=%d", version, callable, tt.threads), func(t *testing.T) {
-				t.Parallel()
-				cfg := testConfig(t, "rules:"+callable)
-				cfg.Python, cfg.Threads = python, tt.threads
-				if tt.threads > 0 {
-					cfg.fixed(tt.threads)
+		for method, m := range methods {
+			for _, callable := range []string{"application", "validated"} {
+				if callable == "validated" && method != "prefork" {
+					continue
 				}
-				log := logged(&cfg)
-				_, server := startPool(t, cfg)
-				testRules(t, server, log, callable == "validated")
-			})
+				t.Run(fmt.Sprintf("%s/%s/%s", version, callable, method), func(t *testing.T) {
+					t.Parallel()
+					cfg := testConfig(t, "rules:"+callable)
+					cfg.usePython(python)
+					m.set(&cfg)
+					log := logged(&cfg)
+					_, server := startPool(t, cfg)
+					testRules(t, server, log, callable == "validated", m.flags)
+				})
+			}
 		}
 	}
+}
+
+// usePython has another interpreter run the app.
+func (cfg *Config) usePython(python string) {
+	command := *cfg.Host
+	command.Path, command.Args = python, append([]string{python}, command.Args[1:]...)
+	cfg.Python, cfg.Host = python, &command
 }
 
 // rule is one request and what must come of it. Apps that break a rule on
@@ -145,7 +185,7 @@ type rule struct {
 	log    string // a line must hold this
 }
 
-func testRules(t *testing.T, server *httptest.Server, log *logBuffer, validated bool) {
+func testRules(t *testing.T, server *httptest.Server, log *logBuffer, validated bool, flags string) {
 	rules := []rule{
 		// 4: wsgi.input ends at CONTENT_LENGTH.
 		{path: "read_all", method: "POST", body: "a small body", code: 200, want: "a small body", expect: http.Header{"X-Length": {"12"}}},
@@ -203,6 +243,7 @@ func testRules(t *testing.T, server *httptest.Server, log *logBuffer, validated 
 		{path: "file", code: 200, want: strings.Repeat("0123456789", 100000)},
 		{path: "file", method: "HEAD", code: 200, want: "", expect: http.Header{"Content-Length": {"1000000"}}, broken: true},
 		{path: "file_in_proc", code: 200, want: "python3\n", broken: true},
+		{path: "file_to_write", code: 500, want: "Internal Server Error\n", broken: true, log: "UnsupportedOperation"},
 		{path: "file_part", code: 200, want: "5678901"},
 		{path: "file_like?c", code: 200, want: "A123456789A123456789"},
 		{path: "closed?c", code: 200, want: "1"},
@@ -210,6 +251,7 @@ func testRules(t *testing.T, server *httptest.Server, log *logBuffer, validated 
 		{path: "errors", code: 200, want: "ok", log: "written to wsgi.errors"},
 		{path: "raises", code: 500, want: "Internal Server Error\n", log: "RuntimeError: as asked"},
 		{path: "raises_exit", code: 500, want: "Internal Server Error\n", log: "SystemExit: 3"},
+		{path: "flags", code: 200, want: flags},
 		// 2: signals.
 		{path: "process", code: 200, want: "([True, True, True], True, True, True, b'')"},
 	}
@@ -220,6 +262,14 @@ func testRules(t *testing.T, server *httptest.Server, log *logBuffer, validated 
 		name := r.path
 		if validated && r.path == "read_lines" {
 			r.path += "?validated"
+		}
+		if strings.HasPrefix(r.path, "closed?") {
+			eventually(t, func() error { // close() runs when the answer has left
+				if code, body := get(t, server.URL+"/"+r.path); code != r.code || body != r.want {
+					return fmt.Errorf("%s: %d %q, want %d %q", r.path, code, body, r.code, r.want)
+				}
+				return nil
+			})
 		}
 		testRule(t, server, log, name, r)
 	}

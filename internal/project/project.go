@@ -56,6 +56,8 @@ type Options struct {
 	Python  string        // the interpreter itself, a path or a name on the path; before Venv
 	Env     []string      // added to the app's environment, "NAME=value"; the last of a name wins
 	AppOnly bool          // nothing but the app is served: a Django project is not asked for its files; see apponly.go
+	User    string        // who Python is asked as, for a start as root: it runs what the user may have written; empty: as we are
+	Group   string        // with User; empty: the user's
 	Limit   time.Duration // time for one question to Python; default 10s for its version, 30s for the project
 }
 
@@ -181,9 +183,15 @@ func loadConfig(ctx context.Context, o Options, path string) (*Found, error) {
 	found := &Found{Kind: KindConfig, Source: path, Config: cfg, Python: map[string]Interpreter{}}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Apps)) {
 		app := cfg.Apps[name]
+		if len(app.Command) > 0 {
+			continue // no Python of ours runs it
+		}
 		of := o
 		if app.Python != "" || app.Venv != "" {
 			of.Python, of.Venv = app.Python, app.Venv
+		}
+		if of.User, of.Group = app.User, app.Group; of.User == "" {
+			of.User, of.Group = cfg.Server.User, cfg.Server.Group
 		}
 		python, err := findInterpreter(ctx, of, app.Dir)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,6 +56,9 @@ func findInterpreter(ctx context.Context, o Options, dir string) (Interpreter, e
 	cmd := command(timed, path, "-c", versionScript)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), o.Env...)
+	if err := runAs(cmd, o.User, o.Group); err != nil {
+		return Interpreter{}, &Error{Problem: "cannot run the interpreter " + path + " as user " + o.User, Err: err, Hint: "correct user and group"}
+	}
 	var stdout, stderr tail
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()
@@ -69,7 +73,12 @@ func findInterpreter(ctx context.Context, o Options, dir string) (Interpreter, e
 		if line := lastLine(stderr.String()); line != "" {
 			err = fmt.Errorf("%w: %s", err, line)
 		}
-		return Interpreter{}, &Error{Problem: "cannot run the interpreter " + where, Err: err, Hint: "make the virtual environment anew, or name another: --venv FOLDER"}
+		hint := "make the virtual environment anew, or name another: --venv FOLDER"
+		if o.User != "" && errors.Is(err, fs.ErrPermission) {
+			where += " as user " + o.User
+			hint = "name one that this user may run: python = \"/usr/bin/python3\", or venv, under [app.NAME]"
+		}
+		return Interpreter{}, &Error{Problem: "cannot run the interpreter " + where, Err: err, Hint: hint}
 	}
 	i, ok := parseVersion(stdout.String())
 	if !ok {

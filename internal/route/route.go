@@ -1,279 +1,270 @@
-// Package route decides which handler answers a request: host and path in,
-// handler out.
+// Package route decides which handler answers a request: host, path and
+// whatever else a route asks for in, handler out.
 //
 // A Table is made once from the sites of one listening address and never
-// changes; a reload makes another. It is an http.Handler. For each request it
+// changes; a reload makes another. It is an http.Handler, and picks the site by
+// the Host header, whatever its case, without port and without the dot that may
+// end a full name: by an exact name; else by the longest "*.example.com" that
+// it is below; else by the first regexp that matches; else the default site;
+// else the first site that names no hosts; else the first site.
 //
-//   - picks the site by the Host header: exact names, whatever their case,
-//     without port and without the dot that may end a full name; else the
-//     first site that names no hosts; else the first site;
-//   - hands the request to the site's Wrap, when there is one (the access
-//     log), so that what follows is logged as well;
-//   - refuses paths that no file and no app should ever see: with NUL or
+// Routes are the routes of one site. For each request they
+//
+//   - refuse paths that no file and no app should ever see: with NUL or
 //     another control character, or with a "." or ".." segment once decoded,
 //     by 400. They are never tidied in silence: what an app or a file would
 //     make of them is how traversals work;
-//   - walks the site's routes in order; the first that matches answers. Where
-//     none does, the site's Fallback answers, and without one a 404.
+//   - are walked in order; the first whose conditions all hold, and that takes
+//     the request if it is asked (Route.Pick), answers. Where none does, the
+//     site's Fallback answers, and without one a 404.
+//   - may change the path on the way (Route.Rewrite, Route.Try); what comes of
+//     that is refused as above.
 //
-// A route's path is exact ("/favicon.ico"), or a prefix when it ends in "*":
+// A path is exact ("/favicon.ico"), or a prefix when it ends in "*":
 // "/media/*" matches "/media/" and "/media/a/b", and not "/media", which has
-// no slash and so names something else. "*" stands for any text only at the
-// end. A route's regexp is Go's syntax, on the decoded path, unanchored.
+// no slash and so names something else. Several slashes count as one where
+// routes are compared: files and scripts are found alike below "//media/", so
+// that a route that guards them must be. A route whose own path has several gets
+// the request as it came ("/app/http://x" for "/app/*"), any other one with
+// single slashes; and one whose path or regexp says "//" means that. "*" stands for any text only at the end. A regexp is Go's syntax, on the decoded path, unanchored; what it takes
+// grows with the path alone.
 //
-// Malformed requests, missing and repeated Host headers are refused before,
-// by net/http. The package does not rewrite, redirect or mount: the handlers
-// get the request as it came (except that the absolute form without a path,
-// "GET http://host", is "/", as RFC 9112, section 3.2.2, wants it).
+// The time to find a route hardly grows with their number (index.go): only the
+// routes are tried whose path is the request's, or begins it, or whose regexp
+// begins with "^" and a text that begins it. A regexp without such a text, and
+// a route without path and regexp, is tried for each request that comes to it.
+//
+// Malformed requests, missing and repeated Host headers are refused before.
+// Handlers get the request as it came, but for what was rewritten and for the
+// absolute form without a path, "GET http://host", which is "/", as RFC 9112,
+// section 3.2.2, wants it. The RequestURI of a request stays what the client
+// sent; URL is what was made of it.
 package route
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
-	"regexp"
 	"strings"
+
+	"millrace/internal/placeholder"
 )
+
+// maxRewrites is how often one request may begin anew at the first route.
+const maxRewrites = 10
 
 // Site is what answers for some hosts.
 type Site struct {
-	Hosts    []string                        // exact names, no ports; empty: any host that no other site names
-	Routes   []Route                         // first match wins
-	Fallback http.Handler                    // answers where no route matches; nil: 404
-	Wrap     func(http.Handler) http.Handler // put around all that the site does; nil: nothing
+	Hosts    []string     // names without ports, "*.example.com", "~regexp"; empty: any host that no other site names
+	Default  bool         // it answers for the hosts that no site names
+	Routes   []Route      // first match wins
+	Fallback http.Handler // answers where no route matches; nil: 404
+	Handler  http.Handler // answers for the site: what NewSite made of it, and what is around; nil: NewSite's
+	Log      *slog.Logger // is told of rewriting that does not end; nil: nobody is
 }
 
-// Route sends the paths that match to Handler. At most one of Path and Regexp
-// is set; with neither, every path matches.
+// Route sends the requests that match to Handler. Without any condition every
+// request matches.
 type Route struct {
-	Path    string // exact, or a prefix that ends in "*"
-	Regexp  string // Go syntax, on the decoded path
+	Match
+	Any  []Match           // one of them must hold as well; empty: that is no condition
+	When *placeholder.Text // must not be empty; nil: that is no condition
+
+	// Rewrite is the path, and the query if it has a "?", that the request goes
+	// on with: to Handler, or without one to the routes below. Nil: none.
+	Rewrite *placeholder.Text
+	Repeat  bool // without a Handler, it begins anew at the first route
+
+	// Try looks for files before Handler is asked. Nil: it does not.
+	Try *Try
+
+	// Pick is asked when all else holds: false passes the request on to the
+	// routes below. Handler gets what it returns, which may be r with what it has
+	// found in its context. Nil: the route takes all that matches.
+	Pick func(r *http.Request) (*http.Request, bool)
+
 	Handler http.Handler
 }
 
-// Table is an immutable set of sites.
-type Table struct {
-	hosts    map[string]http.Handler // lower case
-	fallback http.Handler            // for a host that is not in hosts
-}
-
-// New compiles the sites of one listening address.
-func New(sites []Site) (*Table, error) {
-	if len(sites) == 0 {
-		return nil, fmt.Errorf("no site to route to")
-	}
-	t := &Table{hosts: make(map[string]http.Handler)}
-	anyHost := false
-	for i, s := range sites {
-		h, err := compile(s)
-		if err != nil {
-			return nil, fmt.Errorf("site %s: %w", siteName(s, i), err)
-		}
-		for _, name := range s.Hosts {
-			key := strings.ToLower(bareHost(name))
-			if key == "" {
-				return nil, fmt.Errorf("site %s: empty host name %q", siteName(s, i), name)
-			}
-			if _, twice := t.hosts[key]; twice {
-				return nil, fmt.Errorf("host %q is named twice on one address", name)
-			}
-			t.hosts[key] = h
-		}
-		if len(s.Hosts) == 0 {
-			if anyHost {
-				return nil, fmt.Errorf("site %s: a second site without hosts on one address would never be reached", siteName(s, i))
-			}
-			anyHost = true
-			t.fallback = h
-		}
-		if i == 0 {
-			t.fallback = h
-		}
-	}
-	return t, nil
-}
-
-func siteName(s Site, i int) string {
-	if len(s.Hosts) > 0 {
-		return s.Hosts[0]
-	}
-	return fmt.Sprintf("number %d", i+1)
-}
-
-// ServeHTTP answers by the site that the request's host names.
-func (t *Table) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	t.site(r.Host).ServeHTTP(w, r)
-}
-
-// site looks the host up as it stands first: browsers send it in lower case
-// and the name alone, so that this is all there is to do, with no allocation.
-func (t *Table) site(host string) http.Handler {
-	if len(t.hosts) == 0 {
-		return t.fallback
-	}
-	if h, ok := t.hosts[host]; ok {
-		return h
-	}
-	if h, ok := t.hosts[strings.ToLower(bareHost(host))]; ok {
-		return h
-	}
-	return t.fallback
-}
-
-// bareHost drops the port and the dot that may end a name. An IPv6 address
-// keeps its brackets, as it is written in a Host header.
-func bareHost(host string) string {
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.Contains(host[i:], "]") {
-		host = host[:i]
-	}
-	return strings.TrimSuffix(host, ".")
-}
-
-// site is one compiled Site, before its Wrap.
-type site struct {
-	routes   []route
+// Routes are the routes of a site. They do not change once they serve.
+type Routes struct {
+	routes   []compiled
+	index    index
 	fallback http.Handler
+	log      *slog.Logger
+	keep     bool
 }
 
-// route is one compiled Route.
-type route struct {
-	kind    kind
-	path    string // exact, or the prefix without its "*"
-	re      *regexp.Regexp
-	handler http.Handler
-}
-
-type kind uint8
-
-const (
-	all kind = iota
-	exact
-	prefix
-	pattern
-)
-
-func compile(s Site) (http.Handler, error) {
-	c := &site{fallback: s.Fallback}
+// NewSite makes the handler of a site's routes.
+func NewSite(s Site) (*Routes, error) {
+	c := &Routes{fallback: s.Fallback, log: s.Log, routes: make([]compiled, len(s.Routes))}
 	if c.fallback == nil {
 		c.fallback = http.HandlerFunc(notFound)
 	}
-	for i, in := range s.Routes {
-		r, err := compileRoute(in)
+	for i := range s.Routes {
+		r, err := compile(&s.Routes[i])
 		if err != nil {
 			return nil, fmt.Errorf("route %d: %w", i+1, err)
 		}
-		c.routes = append(c.routes, r)
-	}
-	if s.Wrap != nil {
-		return s.Wrap(c), nil
+		c.routes[i] = r
+		c.index.add(i, r.keys())
 	}
 	return c, nil
 }
 
-func compileRoute(in Route) (route, error) {
-	r := route{handler: in.Handler}
-	switch {
-	case in.Handler == nil:
-		return r, fmt.Errorf("leads nowhere")
-	case in.Path != "" && in.Regexp != "":
-		return r, fmt.Errorf("has both a path and a regexp")
-	case in.Regexp != "":
-		re, err := regexp.Compile(in.Regexp)
-		if err != nil {
-			return r, err
-		}
-		r.kind, r.re = pattern, re
-	case in.Path == "" || in.Path == "*" || in.Path == "/*":
-		r.kind = all
-	default:
-		path, isPrefix := strings.CutSuffix(in.Path, "*")
-		if !strings.HasPrefix(path, "/") {
-			return r, fmt.Errorf("path %q does not start with a slash", in.Path)
-		}
-		if strings.Contains(path, "*") {
-			return r, fmt.Errorf("path %q has a * that is not its end; use a regexp", in.Path)
-		}
-		r.path, r.kind = path, exact
-		if isPrefix {
-			r.kind = prefix
-		}
-	}
-	return r, nil
-}
+// KeepGroups has the groups of regexps kept in each request's
+// placeholder.Found, where it has one. It is called before they serve.
+func (s *Routes) KeepGroups() { s.keep = true }
 
-func (r *route) matches(path string) bool {
-	switch r.kind {
-	case exact:
-		return path == r.path
-	case prefix:
-		return strings.HasPrefix(path, r.path)
-	case pattern:
-		return r.re.MatchString(path)
-	}
-	return true
-}
-
-func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path := r.URL.Path
-	if path == "" || path[0] != '/' {
+func (s *Routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if path := r.URL.Path; path == "" || path[0] != '/' {
 		var ok bool
 		if r, ok = rooted(w, r); !ok {
 			return
 		}
-		path = r.URL.Path
 	}
-	if problem := refuse(path); problem != "" {
+	if problem := refuse(r.URL.Path); problem != "" {
 		http.Error(w, "400 bad request: "+problem, http.StatusBadRequest)
 		return
 	}
-	for i := range s.routes {
-		if s.routes[i].matches(path) {
-			s.routes[i].handler.ServeHTTP(w, r)
+	for at := (walk{tried: -1}); ; {
+		i, next := s.find(r, &at)
+		if i < 0 {
+			s.fallback.ServeHTTP(w, r)
 			return
 		}
-	}
-	s.fallback.ServeHTTP(w, r)
-}
-
-// rooted deals with request targets that are not a path: the absolute form
-// without one becomes "/"; CONNECT, the asterisk form and the rest are
-// answered here.
-func rooted(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
-	switch {
-	case r.Method == http.MethodConnect:
-		http.Error(w, "501 CONNECT is for proxies", http.StatusNotImplemented)
-		return nil, false
-	case r.URL.Path == "" && r.URL.Host != "":
-		c, u := *r, *r.URL
-		u.Path = "/"
-		c.URL = &u
-		return &c, true
-	}
-	http.Error(w, "400 bad request: the path does not start with a slash", http.StatusBadRequest)
-	return nil, false
-}
-
-// refuse says what is wrong with a decoded path, or "".
-func refuse(path string) string {
-	segment := 0 // where the running segment starts
-	for i := 0; i < len(path); i++ {
-		switch c := path[i]; {
-		case c < 0x20 || c == 0x7f:
-			return "control character in the path"
-		case c == '/':
-			if dots(path[segment:i]) {
-				return "dot segment in the path"
+		rt := &s.routes[i]
+		if rt.Rewrite != nil || rt.Try != nil {
+			var done bool
+			if next, done = s.goOn(w, next, i, &at); done {
+				return
 			}
-			segment = i + 1
+			if at.on {
+				r, at.on = next, false
+				continue
+			}
+		}
+		if rt.Pick != nil {
+			picked, ok := rt.Pick(next)
+			if !ok { // as if it did not match
+				at.from = i + 1
+				continue
+			}
+			next = picked
+		}
+		rt.Handler.ServeHTTP(w, next)
+		return
+	}
+}
+
+// walk is where a request stands among the routes.
+type walk struct {
+	from    int   // the first route that is still to be tried
+	on      bool  // no handler was found yet
+	repeats int   // how often it began anew
+	tried   int   // a route whose files were looked for; -1: none
+	more    []int // others of the kind
+}
+
+func (at *walk) passed(i int) bool {
+	if i == at.tried {
+		return true
+	}
+	for _, j := range at.more {
+		if i == j {
+			return true
 		}
 	}
-	if dots(path[segment:]) {
-		return "dot segment in the path"
-	}
-	return ""
+	return false
 }
 
-func dots(segment string) bool { return segment == "." || segment == ".." }
+// find returns the first route, from where the request stands, whose
+// conditions hold, and the request as it is for that route; -1: none does.
+func (s *Routes) find(r *http.Request, at *walk) (int, *http.Request) {
+	single := singleSlashes(r)
+	c := s.index.candidates(single.URL.Path, at.from)
+	for {
+		i := c.next()
+		if i < 0 {
+			return -1, r
+		}
+		if rt := &s.routes[i]; rt.Try == nil || !at.passed(i) {
+			if next := rt.takes(r, single, s.keep); next != nil {
+				return i, next
+			}
+		}
+	}
+}
 
-func notFound(w http.ResponseWriter, _ *http.Request) {
-	http.Error(w, "404 not found", http.StatusNotFound)
+// goOn rewrites a request as a route says, and looks for its files. Done says
+// that it was answered; at.on that it is to go on among the routes.
+func (s *Routes) goOn(w http.ResponseWriter, r *http.Request, i int, at *walk) (next *http.Request, done bool) {
+	rt := &s.routes[i]
+	if rt.Rewrite != nil {
+		if r = s.rewrite(w, r, i, rt.Rewrite); r == nil {
+			return nil, true
+		}
+		if rt.Handler == nil {
+			at.on, at.from = true, i+1
+			if rt.Repeat {
+				at.from = 0
+				at.repeats++
+			}
+			if at.repeats > maxRewrites {
+				s.says("a request is rewritten without end", r, i, nil)
+				http.Error(w, "500 internal server error", http.StatusInternalServerError)
+				return nil, true
+			}
+			return r, false
+		}
+	}
+	if rt.Try == nil {
+		return r, false
+	}
+	to, status := rt.Try.look(r)
+	switch {
+	case status == statusNext: // on with the last, at the first route
+		if at.tried < 0 {
+			at.tried = i
+		} else {
+			at.more = append(at.more, i)
+		}
+		at.on, at.from = true, 0
+	case status != 0:
+		http.Error(w, fmt.Sprintf("%d %s", status, strings.ToLower(http.StatusText(status))), status)
+		return nil, true
+	}
+	if to == nil {
+		return r, false
+	}
+	r = s.rewrite(w, r, i, to)
+	return r, r == nil
+}
+
+// rewrite is Rewrite for a route. Nil: it was refused, and answered.
+func (s *Routes) rewrite(w http.ResponseWriter, r *http.Request, i int, to *placeholder.Text) *http.Request {
+	next, err := Rewrite(r, to)
+	if err != nil {
+		s.says("a request cannot be rewritten", r, i, err)
+		http.Error(w, "500 internal server error", http.StatusInternalServerError)
+		return nil
+	}
+	if problem := refuse(next.URL.Path); problem != "" {
+		http.Error(w, "400 bad request: "+problem, http.StatusBadRequest)
+		return nil
+	}
+	return next
+}
+
+func (s *Routes) says(what string, r *http.Request, i int, err error) {
+	if s.log == nil {
+		return
+	}
+	args := []any{"route", i + 1, "method", r.Method, "uri", r.RequestURI, "host", r.Host}
+	if err != nil {
+		args = append(args, "error", err)
+	} else {
+		args = append(args, "last", r.URL.RequestURI(), "most", maxRewrites)
+	}
+	s.log.Error(what, args...)
 }

@@ -76,12 +76,12 @@ func TestHosts(t *testing.T) {
 
 func TestRoutes(t *testing.T) {
 	table, err := New([]Site{{Routes: []Route{
-		{Path: "/media/*", Handler: named("media")},
-		{Path: "/media/late", Handler: named("never")},
-		{Path: "/favicon.ico", Handler: named("icon")},
-		{Regexp: `^/admin(/.*)$`, Handler: named("admin")},
-		{Path: "/a*", Handler: named("a")},
-		{Path: "/späť/*", Handler: named("utf8")},
+		{Match: Match{Path: "/media/*"}, Handler: named("media")},
+		{Match: Match{Path: "/media/late"}, Handler: named("never")},
+		{Match: Match{Path: "/favicon.ico"}, Handler: named("icon")},
+		{Match: Match{Regexp: `^/admin(/.*)$`}, Handler: named("admin")},
+		{Match: Match{Path: "/a*"}, Handler: named("a")},
+		{Match: Match{Path: "/späť/*"}, Handler: named("utf8")},
 	}}})
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +106,11 @@ func TestRoutes(t *testing.T) {
 		{"/%61dmin/x", 200, "admin /admin/x"}, // matched once decoded
 		{"/sp%C3%A4%C5%A5/x", 200, "utf8 /späť/x"},
 		{"/", 404, "404 not found"},
-		{"//media/", 404, "404 not found"}, // not tidied
+		{"//media/", 200, "media /media/"}, // files are below it alike
+		{"//admin//login/", 200, "admin /admin/login/"},
+		{"/%2Fadmin/x", 200, "admin /admin/x"},
+		{"/media//http://x", 200, "media /media//http://x"}, // its own path is the route's, too
+		{"///favicon.ico", 200, "icon /favicon.ico"},
 		{"http://h/media/x", 200, "media /media/x"},
 		{"http://h", 404, "404 not found"},
 	} {
@@ -187,17 +191,18 @@ func TestTargetsThatAreNoPath(t *testing.T) {
 	}
 }
 
-func TestWrapSeesRefusals(t *testing.T) {
+func TestHandlerSeesRefusals(t *testing.T) {
 	var seen []string
-	table, err := New([]Site{{
-		Fallback: named("x"),
-		Wrap: func(next http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				seen = append(seen, r.URL.Path)
-				next.ServeHTTP(w, r)
-			})
-		},
-	}})
+	site := Site{Fallback: named("x")}
+	routes, err := NewSite(site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	site.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.URL.Path)
+		routes.ServeHTTP(w, r)
+	})
+	table, err := New([]Site{site})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +211,7 @@ func TestWrapSeesRefusals(t *testing.T) {
 		t.Errorf("code %d", code)
 	}
 	if got := strings.Join(seen, " "); got != "/ok /../x" {
-		t.Errorf("wrap saw %q", got)
+		t.Errorf("the handler around saw %q", got)
 	}
 }
 
@@ -217,11 +222,10 @@ func TestNewErrors(t *testing.T) {
 		"would never be reach": {{}, {}},
 		"named twice":          {{Hosts: []string{"a.b"}}, {Hosts: []string{"A.b."}}},
 		"empty host":           {{Hosts: []string{""}}},
-		"leads nowhere":        {{Routes: []Route{{Path: "/"}}}},
-		"both a path":          {{Routes: []Route{{Path: "/", Regexp: "x", Handler: h}}}},
-		"missing closing":      {{Routes: []Route{{Regexp: "(", Handler: h}}}},
-		"start with a slash":   {{Routes: []Route{{Path: "a", Handler: h}}}},
-		"not its end":          {{Routes: []Route{{Path: "/*/a", Handler: h}}}},
+		"leads nowhere":        {{Routes: []Route{{Match: Match{Path: "/"}}}}},
+		"missing closing":      {{Routes: []Route{{Match: Match{Regexp: "("}, Handler: h}}}},
+		"start with a slash":   {{Routes: []Route{{Match: Match{Path: "a"}, Handler: h}}}},
+		"not its end":          {{Routes: []Route{{Match: Match{Path: "/*/a"}, Handler: h}}}},
 	} {
 		if _, err := New(sites); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: error %v", name, err)
@@ -241,9 +245,9 @@ func benchTable(t testing.TB) (*Table, http.Handler) {
 	table, err := New([]Site{{
 		Hosts: []string{"mysite.com"},
 		Routes: []Route{
-			{Path: "/static/*", Handler: nop},
-			{Path: "/favicon.ico", Handler: nop},
-			{Regexp: `^/admin(/.*)$`, Handler: nop},
+			{Match: Match{Path: "/static/*"}, Handler: nop},
+			{Match: Match{Path: "/favicon.ico"}, Handler: nop},
+			{Match: Match{Regexp: `^/admin(/.*)$`}, Handler: nop},
 			{Handler: nop},
 		}}})
 	if err != nil {

@@ -13,7 +13,9 @@ import (
 	"strings"
 
 	"millrace/gateway"
+	"millrace/internal/certs"
 	"millrace/internal/config"
+	"millrace/internal/forwarded"
 	"millrace/internal/limit"
 	"millrace/internal/listen"
 	"millrace/internal/route"
@@ -24,18 +26,24 @@ type mount struct {
 	handler http.Handler
 	allow   []netip.Prefix // empty: everyone
 	mode    fs.FileMode    // of a Unix socket; 0: the default
+	certs   *certs.Table   // nil: no TLS
+
+	trust *forwarded.Trust // whom requests over HTTP believe; nil: nobody
 }
 
 // frontSpecs are the fronts of a configuration, in its order.
 func frontSpecs(c *config.Config) []frontSpec {
 	var all []frontSpec
 	for _, s := range c.Sites {
-		for _, a := range s.Listen {
-			spec := frontSpec{key: a, address: a, protocol: "http"}
+		for _, a := range s.Addresses() {
+			spec := frontSpec{key: a, address: a, protocol: "http", tls: tlsSpecOf(s.Speaks(a), a), proxied: s.ProxyProtocol}
 			if !slices.Contains(all, spec) {
 				all = append(all, spec)
 			}
 		}
+	}
+	if a := c.Server.Status; a != "" {
+		all = append(all, frontSpec{key: statusKey(a), address: a, protocol: "http", status: true})
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		for i := range c.Apps[name].Listen {
@@ -57,27 +65,48 @@ func appKey(app string, l *config.AppListen) string {
 	return l.Address
 }
 
+// statusKey is the address of the status, as appKey is an app's.
+func statusKey(address string) string {
+	if !strings.HasPrefix(address, "unix:") && strings.HasSuffix(address, ":0") {
+		return address + " status"
+	}
+	return address
+}
+
 // appMount makes what one address of an app serves.
 func (b *builder) appMount(name string, l *config.AppListen) (mount, error) {
 	m := mount{mode: fileMode(l.Mode)}
-	for _, text := range l.Allow {
-		if ip, err := netip.ParseAddr(text); err == nil {
-			m.allow = append(m.allow, netip.PrefixFrom(ip, ip.BitLen()))
-			continue
-		}
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			return m, err // package config refuses it
-		}
-		m.allow = append(m.allow, p)
+	var err error
+	if m.allow, err = prefixes(l.Allow); err != nil {
+		return m, err
 	}
-	app := limit.Body(b.apps[name].Handler(l.Mount), b.limits())
+	app := limit.Body(&gate{b.server, nil, name, plainPage, b.apps[name].Handler(l.Mount)}, b.limits())
 	table, err := route.New([]route.Site{{Routes: []route.Route{{Handler: app}}}})
 	if err != nil {
 		return m, err
 	}
 	m.handler = asScript(b.plan.Script, &appEntry{table, app})
+	if l.Protocol == "http" {
+		m.handler, m.trust = serverWide(b.behindProxies(m.handler)), b.trust
+	}
 	return m, nil
+}
+
+// prefixes are addresses and networks that package config has checked.
+func prefixes(texts []string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range texts {
+		if ip, err := netip.ParseAddr(text); err == nil {
+			all = append(all, netip.PrefixFrom(ip, ip.BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
 }
 
 // appEntry makes the checks of a site's paths for an app. That a path may be
@@ -153,5 +182,5 @@ func (f *front) setMode(m fs.FileMode) {
 }
 
 func listenOptions(c *config.Server, mode fs.FileMode) listen.Options {
-	return listen.Options{WriteTimeout: c.WriteTimeout, Mode: mode}
+	return listen.Options{WriteTimeout: c.WriteTimeout, MinWriteRate: int64(c.MinWriteRate), Mode: mode}
 }

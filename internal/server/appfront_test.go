@@ -61,7 +61,7 @@ func (s *serving) dialAddress(app, protocol string, ofUnix bool) string {
 func client(t *testing.T, protocol, address string) *http.Client {
 	t.Helper()
 	u := &config.Upstream{Protocol: protocol, ConnectTimeout: 5 * time.Second, Timeout: 20 * time.Second}
-	if tripper := newRoundTripper(address, u); tripper != nil {
+	if tripper := newRoundTripper(address, u, 0); tripper != nil {
 		if c, ok := tripper.(io.Closer); ok {
 			t.Cleanup(func() { c.Close() })
 		}
@@ -314,7 +314,7 @@ func TestPermitted(t *testing.T) {
 // TestAppPaths: the mount, and what front servers say of the path.
 func TestAppPaths(t *testing.T) {
 	app := func(mount string) http.Handler {
-		b := &builder{plan: &Plan{Config: &config.Config{}}, apps: map[string]*running{"main": {app: newFakeApps().new(pool.Config{Name: "main"})}}}
+		b := &builder{server: &Server{}, plan: &Plan{Config: &config.Config{}}, apps: map[string]*running{"main": {app: newFakeApps().new(pool.Config{Name: "main"})}}}
 		m, err := b.appMount("main", &config.AppListen{Protocol: "scgi", Mount: mount})
 		if err != nil {
 			t.Fatal(err)

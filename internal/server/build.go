@@ -1,29 +1,37 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync/atomic"
 
+	"millrace/internal/auth"
 	"millrace/internal/config"
+	"millrace/internal/forwarded"
 	"millrace/internal/limit"
+	"millrace/internal/placeholder"
 	"millrace/internal/pool"
 	"millrace/internal/route"
 	"millrace/internal/static"
+	"millrace/internal/upstream"
 )
 
 // tree is the handlers of one configuration. It is counted: each request that
 // is inside, and the server as long as it is the current one.
 type tree struct {
 	mounts map[string]mount // by the key of their front
-	files  []*static.Handler
-	logs   []string // paths of the access logs it writes to
+	files  []filesHandler
+
+	userFiles []*userFiles      // of folders of users
+	programs  []*upstream.Group // of folders of CGI programs
+
+	logs []string // paths of the access logs it writes to
+
+	limits map[string]*limit.State // see builder.limitState
+
+	fileCache *static.Cache // of files; nil: there are none
+	caches    bool          // a route has a cache of responses
 
 	refs    atomic.Int64
 	drained chan struct{} // closed when nobody uses it any more, and its files are closed
@@ -56,6 +64,12 @@ func (t *tree) close() {
 			t.log.Error("cannot close a files root", "error", err)
 		}
 	}
+	for _, f := range t.userFiles {
+		_ = f.Close() // which never fails
+	}
+	if t.fileCache != nil {
+		t.fileCache.Close()
+	}
 	close(t.drained)
 }
 
@@ -66,16 +80,24 @@ type builder struct {
 	upstreams map[string]*backends
 	logs      map[string]accessLog
 	log       *slog.Logger
+	server    *Server
 	tree      *tree
+	users     map[string]*auth.File // by path
+	trust     *forwarded.Trust      // nil: nobody
 }
 
 // build makes the tree of a plan. apps, upstreams and logs hold all that it
 // names.
-func build(plan *Plan, apps map[string]*running, upstreams map[string]*backends, logs map[string]accessLog, log *slog.Logger) (*tree, error) {
-	b := &builder{plan: plan, apps: apps, upstreams: upstreams, logs: logs, log: log, tree: &tree{
-		mounts: map[string]mount{}, drained: make(chan struct{}), log: log,
+func (s *Server) build(plan *Plan, apps map[string]*running, upstreams map[string]*backends, logs map[string]accessLog) (*tree, error) {
+	b := &builder{plan: plan, apps: apps, upstreams: upstreams, logs: logs, log: s.log, server: s, users: map[string]*auth.File{}, tree: &tree{
+		mounts: map[string]mount{}, limits: map[string]*limit.State{}, drained: make(chan struct{}), log: s.log,
 	}}
 	b.tree.refs.Store(1)
+	s.encoders.SetCache(int64(plan.Config.Server.CompressCache))
+	if err := b.configureCache(); err != nil {
+		b.tree.leave()
+		return nil, err
+	}
 	if err := b.build(); err != nil {
 		b.tree.leave()
 		return nil, err
@@ -86,14 +108,18 @@ func build(plan *Plan, apps map[string]*running, upstreams map[string]*backends,
 func (b *builder) build() error {
 	sites := map[string][]route.Site{} // by listening address
 	var addresses []string             // in the order of the file
+	var err error
+	if b.trust, err = trust(&b.plan.Config.Server); err != nil {
+		return err
+	}
 	types := static.NewTypes(b.plan.Config.Server.Types)
 	for i := range b.plan.Config.Sites {
 		c := &b.plan.Config.Sites[i]
-		s, err := b.site(c, types)
+		s, err := b.site(i, c, types)
 		if err != nil {
 			return err
 		}
-		for _, address := range c.Listen {
+		for _, address := range c.Addresses() {
 			if !slices.Contains(addresses, address) {
 				addresses = append(addresses, address)
 			}
@@ -105,7 +131,15 @@ func (b *builder) build() error {
 		if err != nil {
 			return fmt.Errorf("cannot route what comes in on %s: %w", address, err)
 		}
-		b.tree.mounts[address] = mount{handler: table}
+		m := mount{trust: b.trust}
+		if m.certs, err = b.certificates(address); err != nil {
+			return err
+		}
+		m.handler = b.directed(m.certs, b.behindProxies(table))
+		b.tree.mounts[address] = m
+	}
+	if a := b.plan.Config.Server.Status; a != "" {
+		b.tree.mounts[statusKey(a)] = mount{handler: serverWide(b.server.statusPage("/*"))}
 	}
 	for name, app := range b.plan.Config.Apps {
 		for i := range app.Listen {
@@ -124,138 +158,113 @@ func (b *builder) limits() limit.Limits {
 	return limit.Limits{Timeout: c.BodyTimeout, MinRate: int64(c.MinBodyRate)}
 }
 
-func (b *builder) site(c *config.Site, types *static.Types) (route.Site, error) {
-	s := route.Site{Hosts: c.Hosts}
-	entry := &reentry{}
+// site makes what answers for the hosts of a site.
+func (b *builder) site(number int, c *config.Site, types *static.Types) (route.Site, error) {
+	s := route.Site{Hosts: c.Hosts, Default: c.Default, Log: b.log, Routes: make([]route.Route, len(c.Routes))}
+	var needs placeholder.Needs
+	at := place{site: c, name: fmt.Sprintf("[[site]] %d", number+1), entry: &reentry{}, types: types, needs: &needs, shared: &shared{}}
+	var err error
+	if at.scope, err = c.Scope(); err != nil { // package config has checked it
+		return s, fmt.Errorf("%s: %w", at.name, err)
+	}
+	at.siteScope = at.scope
 	for i := range c.Routes {
-		h, err := b.handler(c, &c.Routes[i], types, entry)
-		if err != nil {
+		if s.Routes[i], err = b.route(at, i, &c.Routes[i]); err != nil {
 			return s, err
 		}
-		s.Routes = append(s.Routes, route.Route{Path: c.Routes[i].Path, Regexp: c.Routes[i].Regexp, Handler: h})
 	}
 	if c.Root != "" {
-		h, err := b.files(static.Options{Roots: []string{c.Root}, FollowSymlinks: c.FollowSymlinks, Types: types})
+		last, err := b.route(at, len(c.Routes), &config.Route{Files: &config.Files{Root: config.Strings{c.Root}}})
 		if err != nil {
 			return s, err
 		}
-		s.Fallback = h
+		s.Fallback = last.Handler
 	}
-	log := b.logs[c.AccessLog] // nil without one
-	if log != nil {
-		b.tree.logs = append(b.tree.logs, c.AccessLog)
+	routes, err := route.NewSite(s)
+	if err != nil {
+		return s, fmt.Errorf("%s: %w", at.name, err)
 	}
-	s.Wrap = func(next http.Handler) http.Handler {
-		entry.site = next // one for each address, and all alike
-		h := limit.Body(next, b.limits())
-		if log != nil {
-			h = log.Wrap(h)
-		}
-		return h
+	at.entry.site = routes
+	if s.Handler, err = b.wrap(&at, siteLayers(), routes); err != nil {
+		return s, err
+	}
+	if needs&placeholder.NeedsGroups != 0 {
+		routes.KeepGroups()
 	}
 	return s, nil
 }
 
-func (b *builder) handler(c *config.Site, r *config.Route, types *static.Types, entry *reentry) (http.Handler, error) {
-	switch {
-	case r.Upstream != "":
-		u, ok := b.upstreams[r.Upstream]
-		if !ok {
-			return nil, fmt.Errorf("a route leads to upstream %q, which is not defined", r.Upstream)
-		}
-		return u.Handler(r.Mount, entry.redirect), nil
-	case r.Files != nil:
-		follow := c.FollowSymlinks
-		if r.Files.FollowSymlinks != nil {
-			follow = *r.Files.FollowSymlinks
-		}
-		return b.files(static.Options{
-			Roots: r.Files.Root, Strip: r.Files.Strip, Index: r.Files.Index, FollowSymlinks: follow, Types: types,
-		})
-	}
-	app, ok := b.apps[r.App]
-	if !ok {
-		return nil, fmt.Errorf("a route leads to app %q, which is not defined", r.App)
-	}
-	return app.Handler(r.Mount), nil
-}
-
-func (b *builder) files(o static.Options) (http.Handler, error) {
-	o.Log = b.log
-	h, err := static.New(o)
+// route makes a route: what it wants of a request, and what answers.
+func (b *builder) route(at place, number int, c *config.Route) (route.Route, error) {
+	at.route, at.name = c, fmt.Sprintf("%s, [[site.route]] %d", at.name, number+1) // placeName
+	at.scope = c.Scope(at.site, at.scope)
+	r, err := b.routing(&at, c)
+	r.Pick = internalOnly(c, b.pick(at.site, c))
 	if err != nil {
-		return nil, &Error{Problem: "cannot serve files of " + strings.Join(o.Roots, ", "), Err: err, Fix: "check the folder and its rights"}
+		return r, err
 	}
-	b.tree.files = append(b.tree.files, h)
-	return h, nil
+	h, err := b.answer(&at)
+	if err != nil || h == nil {
+		return r, err
+	}
+	if r.Try, err = b.tryFiles(&at, h); err != nil {
+		return r, err
+	}
+	r.Handler, err = b.wrap(&at, routeLayers(), h)
+	return r, err
 }
 
-// poolConfig maps an app of the configuration to its pool's.
-func (s *Server) poolConfig(name string, plan *Plan) (pool.Config, error) {
+// poolConfig maps an app of the configuration to its pool's. logs hold all
+// that the plan needs.
+func (s *Server) poolConfig(name string, plan *Plan, logs map[string]accessLog) (pool.Config, error) {
 	a := plan.Config.Apps[name]
-	if a == nil || a.Python == "" {
-		return pool.Config{}, errors.New("app " + name + " has no interpreter") // Plan's promise
+	host, err := hostCommand(name, plan)
+	if err != nil {
+		return pool.Config{}, err
 	}
-	return pool.Config{
+	traceback, err := prefixes(a.TracebackTo)
+	if err != nil {
+		return pool.Config{}, err
+	}
+	scale := workers(a)
+	cfg := pool.Config{
 		Name:           name,
 		Python:         a.Python,
 		WSGI:           a.WSGI,
 		Dir:            a.Dir,
 		Workdir:        plan.Workdir,
-		Env:            environ(plan.Environ, a, plan.Development),
-		Preload:        a.Preload,
+		Host:           plan.command(host),
+		Starter:        s.keeper,
+		Preload:        a.Preload.On(),
+		RequirePreload: a.Preload.Required(),
+		WarmUp:         a.WarmUp,
 		AfterFork:      a.AfterFork,
+		Method:         a.Method,
+		Scaling:        a.Scaling,
+		IdleTimeout:    a.IdleTimeout,
 		Threads:        a.Threads,
-		MinSpare:       a.MinSpare,
-		MaxSpare:       a.MaxSpare,
-		MaxChildren:    a.MaxChildren,
+		MinSpare:       scale.minSpare,
+		MaxSpare:       scale.maxSpare,
+		MaxChildren:    scale.maxChildren,
 		MaxRequests:    a.MaxRequests,
 		Queue:          a.Queue,
+		MaxMemory:      int64(a.MaxMemory),
+		MaxLifetime:    a.MaxLifetime,
+		QueueTimeout:   a.QueueTimeout,
+		SlowRequest:    a.SlowRequest,
+		SlowLog:        slowLogOf(a, logs),
+		Retry:          a.Retry,
 		RequestTimeout: a.RequestTimeout,
 		StartupTimeout: a.StartupTimeout,
 		StopTimeout:    a.StopTimeout,
 		MaxBody:        int64(a.MaxBody),
+		TracebackTo:    traceback,
 		Development:    plan.Development,
 		Spool:          s.spool,
 		Log:            s.log,
-	}, nil
-}
-
-// environ is the environment of an app's processes: all of base, that of its
-// virtual environment as "activate" sets it, and its own, which goes before.
-// In development Python writes no bytecode: it takes a file that was changed
-// twice in a second, to the same size, for unchanged.
-func environ(base []string, a *config.App, development bool) []string {
-	vars := map[string]string{}
-	for _, v := range base {
-		if name, value, ok := strings.Cut(v, "="); ok {
-			vars[name] = value
-		}
 	}
-	if venv := venvOf(a.Python); venv != "" {
-		delete(vars, "PYTHONHOME")
-		vars["VIRTUAL_ENV"] = venv
-		vars["PATH"] = filepath.Dir(a.Python) + string(os.PathListSeparator) + vars["PATH"]
+	if len(a.Command) > 0 {
+		s.runProgram(&cfg, a)
 	}
-	if development {
-		vars["PYTHONDONTWRITEBYTECODE"] = "1"
-	}
-	for name, value := range a.Env {
-		vars[name] = value
-	}
-	all := make([]string, 0, len(vars))
-	for name, value := range vars {
-		all = append(all, name+"="+value)
-	}
-	slices.Sort(all) // so that two generations compare equal
-	return all
-}
-
-// venvOf is the virtual environment that an interpreter belongs to, or "".
-func venvOf(python string) string {
-	dir := filepath.Dir(filepath.Dir(python))
-	if _, err := os.Stat(filepath.Join(dir, "pyvenv.cfg")); err != nil {
-		return ""
-	}
-	return dir
+	return cfg, nil
 }

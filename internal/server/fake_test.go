@@ -2,17 +2,21 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"millrace/gateway"
 	"millrace/internal/config"
 	"millrace/internal/pool"
 )
@@ -23,6 +27,9 @@ type fakeApps struct {
 	made map[string]*fakeApp
 	fail map[string]error // by WSGI: what its import raises
 	held map[string]chan struct{}
+
+	late    map[string]chan struct{} // by name: it serves, or fails, when this is closed
+	outlive map[string]chan struct{} // by name: its end is at this
 }
 
 func newFakeApps() *fakeApps {
@@ -64,6 +71,7 @@ type fakeApp struct {
 	inside chan string // each request for /hold, as it arrives
 	broken chan error  // why bodies could not be read
 	done   chan struct{}
+	stuck  atomic.Bool // the system tells nothing of its processes
 
 	mu         sync.Mutex
 	cfg        pool.Config
@@ -73,6 +81,9 @@ type fakeApp struct {
 
 func (f *fakeApp) Run(ctx context.Context) error {
 	defer close(f.done)
+	if late := f.apps.late[f.cfg.Name]; late != nil {
+		<-late
+	}
 	if err := f.apps.failing(f.cfg.WSGI); err != nil {
 		f.mu.Lock()
 		f.failure = err.Error()
@@ -81,6 +92,9 @@ func (f *fakeApp) Run(ctx context.Context) error {
 		close(f.ready)
 	}
 	<-ctx.Done()
+	if end := f.apps.outlive[f.cfg.Name]; end != nil {
+		<-end
+	}
 	return nil
 }
 
@@ -107,6 +121,28 @@ func (f *fakeApp) Status() pool.Status {
 	return s
 }
 
+func answerError(w http.ResponseWriter, code string) {
+	status, err := strconv.Atoi(code)
+	if err != nil {
+		panic(err)
+	}
+	w.Header().Set("Retry-After", "7")
+	http.Error(w, "the app says "+code, status)
+}
+
+func (f *fakeApp) State() (state, failure string) {
+	s := f.Status()
+	return s.State, s.Failure
+}
+
+func (f *fakeApp) Measure() <-chan struct{} {
+	done := make(chan struct{})
+	if !f.stuck.Load() {
+		close(done)
+	}
+	return done
+}
+
 func (f *fakeApp) Handler(mount string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
@@ -118,6 +154,14 @@ func (f *fakeApp) Handler(mount string) http.Handler {
 			return
 		default:
 		}
+		if r.URL.Path == "/told" {
+			fmt.Fprintf(w, "%s%d%s", r.Header["X-Request-Id"], len(r.Header["X-Request-Start"]), r.Header["Traceparent"])
+			return
+		}
+		if strings.HasSuffix(r.URL.Path, "/who") {
+			writeParams(w, r)
+			return
+		}
 		if r.URL.Path == "/hold" {
 			f.apps.mu.Lock()
 			held := f.apps.held[cfg.Name]
@@ -125,7 +169,24 @@ func (f *fakeApp) Handler(mount string) http.Handler {
 			f.inside <- r.URL.Path
 			<-held
 		}
+		w.Header().Set("X-Seen", fmt.Sprintf("%s %q %s", r.URL.RequestURI(), r.URL.RawPath, r.RequestURI))
+		target, _ := gateway.Split(r, "")
+		w.Header().Set("X-Params", fmt.Sprint(target.Params))
+		if code, ok := strings.CutPrefix(r.URL.Path, "/says/"); ok { // an error of the app's; /own/ is one of its pool's
+			answerError(w, code)
+			return
+		}
+		if code, ok := strings.CutPrefix(r.URL.Path, "/own/"); ok {
+			gateway.OwnAnswer(w)
+			answerError(w, code)
+			return
+		}
 		n, err := io.Copy(io.Discard, r.Body)
+		var long *http.MaxBytesError
+		if errors.As(err, &long) { // as package pool does
+			http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+			return
+		}
 		if err != nil {
 			select {
 			case f.broken <- err:
@@ -189,31 +250,43 @@ func parse(t *testing.T, dir, text string) *Plan {
 // launch runs a server until the test's end and waits until it has started.
 func launch(t *testing.T, plan *Plan, apps *fakeApps) *serving {
 	t.Helper()
-	s := &serving{t: t, apps: apps, log: &logBuffer{}, ended: make(chan error, 1)}
-	s.Server = New(Options{
-		Plan: plan,
-		Load: func(context.Context) (*Plan, error) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			return s.next, s.err
-		},
-		Log:     newLogger(s.log),
-		Version: "test",
-	})
-	s.newApp = apps.new
-	ctx, cancel := context.WithCancel(t.Context())
-	s.cancel = cancel
-	go func() { s.ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		<-s.stopped
-	})
+	s := unlaunched(t, Options{Plan: plan}, apps)
+	s.launch()
 	select {
 	case <-s.Started():
 	case err := <-s.ended:
 		t.Fatalf("Run: %v", err)
 	}
 	return s
+}
+
+// unlaunched is a server that does not run yet.
+func unlaunched(t *testing.T, o Options, apps *fakeApps) *serving {
+	s := &serving{t: t, apps: apps, log: &logBuffer{}, ended: make(chan error, 1)}
+	o.Load = func(context.Context) (*Plan, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.next, s.err
+	}
+	o.Log, o.Version = newLogger(s.log), "test"
+	s.Server = New(o)
+	s.newApp = apps.new
+	return s
+}
+
+// launch runs the server until the test's end.
+func (s *serving) launch() {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	s.cancel = cancel
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		s.ended <- s.Run(ctx)
+	}()
+	s.t.Cleanup(func() {
+		cancel()
+		<-over
+	})
 }
 
 func (s *serving) reloadTo(plan *Plan) error {
@@ -270,6 +343,14 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
+// writeAll writes files below a folder, by their names in it.
+func writeAll(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		write(t, filepath.Join(dir, name), text)
+	}
+}
+
 // eventually polls until ok, with a deadline.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
@@ -282,4 +363,23 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		}
 		<-tick.C
 	}
+}
+
+// writeParams answers with what an app is told of who the client is.
+func writeParams(w http.ResponseWriter, r *http.Request) {
+	params, err := gateway.AppendHTTP(nil, r, gateway.Target{PathInfo: r.URL.Path, ContentLength: -1})
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	var parts []string
+	for _, name := range []string{
+		"REMOTE_ADDR", "REMOTE_USER", "HTTPS", "SERVER_NAME", "SERVER_PORT",
+		"HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED",
+	} {
+		if value, ok := gateway.Lookup(params, name); ok {
+			parts = append(parts, strings.TrimPrefix(name, "HTTP_")+"="+value)
+		}
+	}
+	fmt.Fprint(w, strings.Join(parts, " "))
 }

@@ -7,12 +7,17 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"millrace/internal/config"
+	"millrace/internal/h1"
+	"millrace/internal/limit"
 	"millrace/internal/listen"
+	"millrace/internal/requestid"
+	"millrace/internal/stall"
 )
 
 // front is one listening address: of sites, or of an app for another front
@@ -22,15 +27,22 @@ type front struct {
 	listener *listen.Listener // nil until the front of its key hands over
 	mode     fs.FileMode      // of its Unix socket
 	server   protocolServer
+	http1    *h1.Server    // of server; nil: it speaks something else
+	makeRoom func() bool   // closes a connection that is idle; nil: none is
 	served   chan struct{} // closed when serve has returned
 	draining atomic.Bool
 	mounted  atomic.Pointer[mounted]
+	ids      *requestid.Source
 	log      *slog.Logger
+	leaves   *atomic.Bool // of the server: another one has the addresses
+	quic     *quicSide    // HTTP/3 beside it; nil: none
+	altSvc   atomic.Pointer[[]string]
 
 	mu      sync.Mutex
 	conns   int
 	fresh   int           // of conns: no byte has come yet
 	total   *atomic.Int64 // of all fronts
+	clients *limit.Connections
 	changed chan struct{} // holds a token when conns or fresh is another
 }
 
@@ -40,8 +52,12 @@ type frontSpec struct {
 	key      string // the address; see appKey
 	address  string
 	protocol string
-	app      string // "": sites
+	app      string // "": sites, or the status
+	status   bool   // the status
 	ajp      ajpOptions
+	tls      tlsSpec
+
+	proxied bool // connections begin with a header of the PROXY protocol
 }
 
 // mounted is the handler of one front in one tree.
@@ -60,11 +76,15 @@ const (
 )
 
 // newFront makes a front that has no listener yet.
-func newFront(spec frontSpec, c *config.Server, total *atomic.Int64, log *slog.Logger) *front {
-	f := &front{frontSpec: spec, served: make(chan struct{}), total: total, changed: make(chan struct{}, 1), log: log}
+func newFront(spec frontSpec, c *config.Server, total *atomic.Int64, clients *limit.Connections, ids *requestid.Source, log *slog.Logger) *front {
+	f := &front{frontSpec: spec, clients: clients, served: make(chan struct{}), total: total, changed: make(chan struct{}, 1), ids: ids, log: log}
 	f.server = newServer(spec.protocol, serverOptions{
 		handler: f, log: f.says(), allow: f.allows, ajp: spec.ajp, server: c,
 	})
+	f.http1, _ = f.server.(*h1.Server)
+	if spec.tls.on {
+		f.server = f.secured(f.server, c, f.says())
+	}
 	return f
 }
 
@@ -77,9 +97,9 @@ func (f *front) says() *slog.Logger {
 }
 
 // open opens the front's address.
-func (f *front) open(o listen.Options) error {
+func (f *front) open(k Keeper, o listen.Options) error {
 	o.Count = f.count
-	l, err := listen.Open(f.address, o)
+	l, err := k.Listen(f.address, o)
 	if err != nil {
 		return err
 	}
@@ -106,6 +126,10 @@ func (f *front) mayServe(a net.Addr) error {
 // serve accepts until the front drains. The error is nil then.
 func (f *front) serve() error {
 	defer close(f.served)
+	if f.quic != nil {
+		f.quic.serve()
+	}
+	f.listener.SetEntry(f.entry())
 	l := net.Listener(f.listener)
 	if f.protocol == "http" { // which has no Allow
 		l = &allowing{l, f}
@@ -118,8 +142,28 @@ func (f *front) serve() error {
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if f.draining.Load() {
-		w.Header().Set("Connection", "close")
+	if r.ProtoMajor >= 2 {
+		as, stream := extended(r)
+		if !strict(w, as) {
+			return
+		}
+		if d := f.listener.WriteTimeout(); d > 0 {
+			w = stall.New(w, d)
+		}
+		if r = as; stream != nil {
+			w = &extendedWriter{w: w, stream: stream}
+		}
+	}
+	if f.app != "" || requestid.Carries(r) { // else where it is of use: see layer_requestid.go
+		f.ids.Stamp(r, time.Now(), f.believes)
+	}
+	if r.ProtoMajor < 3 {
+		if alt := f.altSvc.Load(); alt != nil {
+			w.Header()["Alt-Svc"] = *alt
+		}
+		if f.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
 	}
 	m := f.mounted.Load()
 	for !m.tree.enter() { // the tree was exchanged and closed in between
@@ -131,6 +175,19 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer m.tree.leave()
 	m.handler.ServeHTTP(w, r)
+}
+
+// believes reports whether an X-Request-ID that came with r is taken: from a
+// front server, or a client of this machine.
+func (f *front) believes(r *http.Request) bool {
+	if f.protocol != "http" || r.RemoteAddr == "" || r.RemoteAddr == "@" {
+		return true
+	}
+	if m := f.mounted.Load(); m != nil && m.trust != nil && m.trust.Trusts(r.RemoteAddr) {
+		return true
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && peer.Addr().Unmap().IsLoopback()
 }
 
 // count follows the connections.
@@ -156,7 +213,11 @@ func (f *front) connections() int {
 // shut accepts no more, and gives the address free.
 func (f *front) shut() error {
 	f.draining.Store(true)
-	err := f.listener.Close()
+	end := f.listener.Close
+	if f.leaves != nil && f.leaves.Load() {
+		end = f.listener.Leave
+	}
+	err := end()
 	<-f.served
 	return err
 }
@@ -166,6 +227,11 @@ func (f *front) shut() error {
 func (f *front) handOver(next *front) {
 	f.draining.Store(true)
 	next.listener, next.mode = f.listener.Detach(next.count), f.mode
+	if f.quic != nil && next.tls.http3 {
+		next.quic, f.quic = f.quic, nil
+		next.quic.front.Store(next)
+		next.offer()
+	}
 	<-f.served
 }
 
@@ -175,9 +241,18 @@ func (f *front) handOver(next *front) {
 // leaves its connection idle, to be closed with the others.
 func (f *front) drain(ctx context.Context) error {
 	err := f.shut() // before Shutdown, which turns away who is accepted during it
-	f.linger(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- f.server.Shutdown(ctx) }()
+	go func() {
+		var quic sync.WaitGroup
+		var failed error
+		if f.quic != nil {
+			quic.Go(func() { failed = f.quic.drain(ctx) })
+		}
+		f.linger(ctx)
+		err := f.server.Shutdown(ctx)
+		quic.Wait()
+		ended <- errors.Join(err, failed)
+	}()
 	var cut error
 	select {
 	case cut = <-ended:
@@ -185,6 +260,9 @@ func (f *front) drain(ctx context.Context) error {
 		cut = ctx.Err()
 	}
 	if cut != nil {
+		if f.quic != nil {
+			_ = f.quic.close()
+		}
 		return errors.Join(cut, f.server.Close())
 	}
 	if errors.Is(err, net.ErrClosed) {
@@ -222,8 +300,12 @@ func (f *front) linger(ctx context.Context) {
 
 // discard closes a front that never served.
 func (f *front) discard() error {
-	if f.listener == nil { // it was to take another's over
-		return nil
+	var err error
+	if f.quic != nil {
+		err = f.quic.close()
 	}
-	return f.listener.Close()
+	if f.listener == nil { // it was to take another's over
+		return err
+	}
+	return errors.Join(err, f.listener.Close())
 }

@@ -11,7 +11,12 @@ import (
 // request. It is called in place of Run. When ctx is done it stops the app and
 // does not wait for serve.
 func (s *Server) Once(ctx context.Context, app string, serve func(http.Handler) error) error {
-	c, err := s.poolConfig(app, s.opt.Plan)
+	logs, opened, err := s.openLogs(s.opt.Plan, nil)
+	if err != nil {
+		return err
+	}
+	defer s.closeLogs(logs, opened)
+	c, err := s.poolConfig(app, s.opt.Plan, logs)
 	if err != nil {
 		return err
 	}

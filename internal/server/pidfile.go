@@ -13,16 +13,19 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"millrace/internal/config"
 )
 
-// writePID makes the pidfile in one step, so that nobody reads half of it. It
-// replaces none but a pidfile that a process left behind.
-func (s *Server) writePID() error {
-	path := s.opt.Plan.Config.Server.PIDFile
+// WritePID makes the pidfile of a configuration, with this process's id, in one
+// step, so that nobody reads half of it. It replaces none but a pidfile that a
+// process left behind.
+func WritePID(c *config.Config) error {
+	path := c.Server.PIDFile
 	if path == "" {
 		return nil
 	}
-	if err := claimPID(path, s.inherits()); err != nil {
+	if err := claimPID(path, inherits(c)); err != nil {
 		return err
 	}
 	fail := func(err error) error {
@@ -46,25 +49,23 @@ func (s *Server) writePID() error {
 	return nil
 }
 
-// removePID removes the pidfile unless it is another process's by now.
-func (s *Server) removePID() {
-	path := s.opt.Plan.Config.Server.PIDFile
+// RemovePID removes the pidfile unless it is another process's by now.
+func RemovePID(c *config.Config) error {
+	path := c.Server.PIDFile
 	if path == "" {
-		return
+		return nil
 	}
 	text, err := os.ReadFile(path)
 	if err != nil || strings.TrimSpace(string(text)) != strconv.Itoa(os.Getpid()) {
-		return
+		return nil
 	}
-	if err := os.Remove(path); err != nil {
-		s.log.Error("cannot remove the pidfile", "path", path, "error", err)
-	}
+	return os.Remove(path)
 }
 
 // inherits reports whether a web server opened an address. It may run several
 // of us that share all arguments, and so the pidfile: it is the last one's.
-func (s *Server) inherits() bool {
-	for _, app := range s.opt.Plan.Config.Apps {
+func inherits(c *config.Config) bool {
+	for _, app := range c.Apps {
 		for _, l := range app.Listen {
 			if strings.HasPrefix(l.Address, "fd:") {
 				return true

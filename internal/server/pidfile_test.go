@@ -115,13 +115,13 @@ func TestPidfile(t *testing.T) {
 			path := t.TempDir() + "/m.pid"
 			write(t, path, tt.text)
 			s := New(Options{Plan: &Plan{Config: &config.Config{Server: config.Server{PIDFile: path}}}, Log: slog.New(slog.DiscardHandler)})
-			err := s.writePID()
+			err := s.keeper.WritePID()
 			text, _ := os.ReadFile(path)
 			if tt.want == "" {
 				if err != nil || string(text) != fmt.Sprintln(os.Getpid()) {
 					t.Errorf("%v; the file holds %q", err, text)
 				}
-				s.removePID()
+				s.keeper.RemovePID()
 				if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 					t.Errorf("it is still there: %v", err)
 				}
@@ -152,7 +152,7 @@ func TestPidfile(t *testing.T) {
 		plan := parse(t, t.TempDir(), "[app.main]\nwsgi = \"one:app\"\n[[app.main.listen]]\nprotocol = \"fastcgi\"\naddress = \"fd:0\"\n")
 		plan.Config.Server.PIDFile = path
 		s := New(Options{Plan: plan, Log: slog.New(slog.DiscardHandler)})
-		if err := s.writePID(); err != nil {
+		if err := s.keeper.WritePID(); err != nil {
 			t.Error(err)
 		}
 	})

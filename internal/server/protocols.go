@@ -14,6 +14,7 @@ import (
 	"millrace/fcgi"
 	"millrace/gateway"
 	"millrace/internal/config"
+	"millrace/internal/h1"
 	"millrace/scgi"
 	"millrace/uwsgi"
 )
@@ -21,7 +22,7 @@ import (
 // protocolServer answers what comes in on a listener, by a handler.
 type protocolServer interface {
 	Serve(l net.Listener) error
-	Shutdown(ctx context.Context) error // lingers by itself, unless it is an *http.Server
+	Shutdown(ctx context.Context) error // lingers by itself, unless it is HTTP's
 	Close() error
 }
 
@@ -47,9 +48,6 @@ type ajpOptions struct {
 // what the client sent.
 const maxParams = 1 << 20
 
-// headerSlop is what net/http adds to MaxHeaderBytes on its own account.
-const headerSlop = 4096
-
 // newServer returns the server of a protocol; nil for an unknown one. Only
 // that of HTTP closes idle connections: front servers keep theirs open for the
 // next request, and a time-out of ours would race with it.
@@ -57,13 +55,7 @@ func newServer(protocol string, o serverOptions) protocolServer {
 	params, head := max(maxParams, int(o.server.MaxHeader)), o.server.HeaderTimeout
 	switch protocol {
 	case "http":
-		return &http.Server{
-			Handler:           o.handler,
-			ReadHeaderTimeout: head,
-			IdleTimeout:       o.server.IdleTimeout,
-			MaxHeaderBytes:    max(1, int(o.server.MaxHeader)-headerSlop),
-			ErrorLog:          slog.NewLogLogger(o.log.Handler(), slog.LevelError),
-		}
+		return &h1.Server{Handler: o.handler, Log: o.log, HeaderTimeout: head, IdleTimeout: o.server.IdleTimeout, MaxHeader: int(o.server.MaxHeader)}
 	case "fastcgi":
 		return &fcgi.Server{Handler: o.handler, Log: o.log, MaxParams: params, HeadTimeout: head, Allow: o.allow}
 	case "scgi":
@@ -79,13 +71,14 @@ func newServer(protocol string, o serverOptions) protocolServer {
 	return nil
 }
 
-// newRoundTripper returns the client of a protocol for one server; nil for
-// HTTP, which is no gateway protocol.
-func newRoundTripper(address string, u *config.Upstream) gateway.RoundTripper {
+// newRoundTripper returns the client of a protocol for one server, to which
+// there are maxConns connections at most (0: any number; only FastCGI's counts
+// them itself); nil for HTTP, which is no gateway protocol.
+func newRoundTripper(address string, u *config.Upstream, maxConns int) gateway.RoundTripper {
 	connect, timeout := u.ConnectTimeout, u.Timeout
 	switch u.Protocol {
 	case "fastcgi":
-		return &fcgi.Client{Address: address, ConnectTimeout: connect, Timeout: timeout, MaxConns: u.MaxConns}
+		return &fcgi.Client{Address: address, ConnectTimeout: connect, Timeout: timeout, MaxConns: maxConns}
 	case "scgi":
 		return &scgi.Client{Address: address, ConnectTimeout: connect, Timeout: timeout}
 	case "uwsgi":

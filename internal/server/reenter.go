@@ -6,6 +6,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"millrace/gateway"
+	"millrace/internal/authorize"
+	"millrace/internal/placeholder"
 )
 
 // reentry is where a request of a site begins anew: at its routes, so that all
@@ -17,23 +21,97 @@ const maxReentries = 10
 
 type reentryKey struct{}
 
+// insideKey is whether what begins anew may come to internal routes: where an
+// app was allowed to name the path, or the configuration did. A local redirect
+// is for what the client could have asked for itself.
+type insideKey struct{}
+
+func isInside(r *http.Request) bool {
+	inside, _ := r.Context().Value(insideKey{}).(bool)
+	return inside
+}
+
 // redirect answers r by what location leads to: a GET without a body (RFC
-// 3875, section 6.2.2).
+// 3875, section 6.2.2). Who asks whether a request may pass follows none.
 func (e *reentry) redirect(w http.ResponseWriter, r *http.Request, location string) error {
+	if said, err := authorize.Redirect(w, location); said || err != nil {
+		return err
+	}
+	next, err := again(r, location, false)
+	if err != nil {
+		return err
+	}
+	e.site.ServeHTTP(w, next)
+	return nil
+}
+
+// instead answers r, a GET or a HEAD for its reader, by what location leads
+// to: what the client has of it counts.
+func (e *reentry) instead(w http.ResponseWriter, r *http.Request, location string) error {
+	next, err := again(r, location, true)
+	if err != nil {
+		return err
+	}
+	next.Method = r.Method
+	e.site.ServeHTTP(w, next)
+	return nil
+}
+
+// page answers r by the page of an error. The whole of it is wanted, whatever
+// the client has of what it asked for.
+func (e *reentry) page(w http.ResponseWriter, r *http.Request, location string) error {
+	next, err := again(r, location, true)
+	if err != nil {
+		return err
+	}
+	if r.Method == http.MethodHead {
+		next.Method = http.MethodHead
+	}
+	for _, name := range []string{"Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+		delete(next.Header, name)
+	}
+	e.site.ServeHTTP(w, next)
+	return nil
+}
+
+// question asks at location whether r may pass. Its own method and URI go along
+// under names that no client can use.
+func (e *reentry) question(r *http.Request, location string) (*http.Request, error) {
+	next, err := again(authorize.Bare(r.Context(), r), location, true)
+	if err != nil {
+		return nil, err
+	}
+	return asOriginal(next, r), nil
+}
+
+// asOriginal tells in q what was asked in r.
+func asOriginal(q, r *http.Request) *http.Request {
+	q.Header["X-Original-Uri"] = []string{r.RequestURI}
+	q.Header["X-Original-Method"] = []string{r.Method}
+	return q
+}
+
+// again is a request for location in place of r: a GET without a body.
+func again(r *http.Request, location string, inside bool) (*http.Request, error) {
 	depth, _ := r.Context().Value(reentryKey{}).(int)
 	if depth >= maxReentries {
-		return fmt.Errorf("a local redirect to %.64q is the one after %d others", location, maxReentries)
+		return nil, fmt.Errorf("a local redirect to %.64q is the one after %d others", location, maxReentries)
 	}
 	u, err := url.ParseRequestURI(location)
 	if err != nil || !strings.HasPrefix(location, "/") {
-		return fmt.Errorf("a local redirect to %.64q, which is no path", location)
+		return nil, fmt.Errorf("a local redirect to %.64q, which is no path", location)
 	}
-	next := r.Clone(context.WithValue(r.Context(), reentryKey{}, depth+1))
+	ctx := context.WithValue(r.Context(), reentryKey{}, depth+1)
+	if inside != isInside(r) {
+		ctx = context.WithValue(ctx, insideKey{}, inside)
+	}
+	ctx = gateway.Ask(ctx, nil) // what is asked of one is not asked of another
+	next := placeholder.Anew(r.Clone(ctx))
+	next = gateway.WithParams(next, nil) // the route's that it came to
 	next.Method, next.URL, next.RequestURI = http.MethodGet, u, location
 	next.Body, next.ContentLength, next.TransferEncoding, next.Trailer = http.NoBody, 0, nil, nil
 	for _, name := range []string{"Content-Length", "Content-Type", "Content-Encoding", "Expect"} {
 		delete(next.Header, name)
 	}
-	e.site.ServeHTTP(w, next)
-	return nil
+	return next, nil
 }

@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"millrace/internal/attach"
 	"millrace/internal/pool"
+	"millrace/internal/systemd"
 )
 
 // Outcome is how a reload ended.
@@ -62,7 +66,7 @@ func (s *Server) Reload(ctx context.Context) (notes []string, err error) {
 	select {
 	case s.reloading <- struct{}{}:
 	case <-s.stop:
-		return nil, errStopping
+		return nil, s.ending()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -78,10 +82,13 @@ func (s *Server) Reload(ctx context.Context) (notes []string, err error) {
 	}()
 
 	began := time.Now()
+	s.tell(systemd.Reloading, "loading the configuration and the apps anew")
+	defer s.tellReady() // also of a reload that failed: the old one serves
 	notes, err = s.reload(ctx)
 	if err != nil && s.isStopping() {
-		err = errStopping
+		err = s.ending()
 	}
+	s.noteFailure(err)
 	out := &Outcome{At: began, Took: time.Since(began).Seconds()}
 	if err != nil {
 		out.Error = err.Error()
@@ -124,7 +131,7 @@ func (s *Server) reload(ctx context.Context) ([]string, error) {
 		s.discard(fresh)
 		return nil, err
 	}
-	if err := s.reloadApps(ctx, plan); err != nil {
+	if err := s.reloadApps(ctx, plan, fresh.logs); err != nil {
 		s.stopApps(fresh.apps)
 		s.discard(fresh)
 		return nil, err
@@ -141,41 +148,79 @@ type fresh struct {
 	logs      map[string]accessLog // all that the plan needs
 	logPaths  []string             // those of them that were opened for it
 	tree      *tree
+
+	beside map[string]attach.Config // by app: all of them
 }
 
 // prepare makes everything that a plan needs, and starts nothing. On an error
 // nothing is left of it.
 func (s *Server) prepare(plan *Plan) (_ *fresh, err error) {
-	n := &fresh{fronts: map[string]*front{}, apps: map[string]*running{}, upstreams: map[string]*backends{}}
+	n := &fresh{fronts: map[string]*front{}, apps: map[string]*running{}, upstreams: map[string]*backends{}, beside: map[string]attach.Config{}}
 	defer func() {
 		if err != nil {
 			s.discard(n)
 		}
 	}()
 	apps := map[string]*running{}
+	if n.logs, n.logPaths, err = s.openLogs(plan, s.logs); err != nil {
+		return n, err
+	}
 	for _, name := range slices.Sorted(maps.Keys(plan.Config.Apps)) {
-		if apps[name] = s.apps[name]; apps[name] != nil {
-			continue
-		}
-		c, err := s.poolConfig(name, plan)
+		c, err := s.poolConfig(name, plan, n.logs)
 		if err != nil {
 			return n, err
+		}
+		if n.beside[name], err = s.besideConfig(name, plan); err != nil {
+			return n, err
+		}
+		if apps[name] = s.apps[name]; apps[name] != nil {
+			continue
 		}
 		apps[name] = s.newRunning(c)
 		n.apps[name] = apps[name]
 	}
 	for name, u := range plan.Config.Upstreams {
 		if n.upstreams[name] = s.upstreams[name]; n.upstreams[name] == nil || !reflect.DeepEqual(n.upstreams[name].cfg, u) {
-			n.upstreams[name] = newBackends(name, u, s.spool, s.log)
+			if n.upstreams[name], err = newBackends(name, u, s.spool, s.certs, s.log); err != nil {
+				return n, err
+			}
 		}
 	}
-	if n.logs, n.logPaths, err = s.openLogs(plan, s.logs); err != nil {
-		return n, err
-	}
-	if n.tree, err = build(plan, apps, n.upstreams, n.logs, s.log); err != nil {
+	if n.tree, err = s.build(plan, apps, n.upstreams, n.logs); err != nil {
 		return n, err
 	}
 	return n, s.openFronts(plan, n)
+}
+
+// placed is an error about a key of the configuration.
+type placed struct {
+	place string // "millrace.toml:3:10"
+	err   error
+}
+
+func (e *placed) Error() string { return e.place + ": " + e.err.Error() }
+
+func (e *placed) Unwrap() error { return e.err }
+
+// at says where the address of a front was given.
+func (p *Plan) at(spec frontSpec, err error) error {
+	place := p.Places[spec.key]
+	if p.Places == nil {
+		place = p.Config.PlaceOf(spec.address, spec.app)
+	}
+	if place == "" {
+		return err
+	}
+	return &placed{place, err}
+}
+
+// places are those of all addresses, by the keys of their fronts.
+func (p *Plan) places() map[string]string {
+	all := map[string]string{}
+	for _, spec := range frontSpecs(p.Config) {
+		all[spec.key] = p.Config.PlaceOf(spec.address, spec.app)
+	}
+	return all
 }
 
 // openFronts opens the addresses that are new, and makes fronts for those
@@ -186,15 +231,21 @@ func (s *Server) openFronts(plan *Plan, n *fresh) error {
 		if have != nil && have.frontSpec == spec {
 			continue
 		}
-		f := newFront(spec, &plan.Config.Server, &s.conns, s.log)
+		f := newFront(spec, &plan.Config.Server, &s.conns, s.clients, s.ids, s.log)
+		f.leaves, f.makeRoom = &s.retiring, s.makeRoom
 		if have == nil {
-			if err := f.open(listenOptions(&plan.Config.Server, n.tree.mounts[spec.key].mode)); err != nil {
-				return err
+			if err := f.open(s.keeper, listenOptions(&plan.Config.Server, n.tree.mounts[spec.key].mode)); err != nil {
+				return plan.at(spec, err)
 			}
 		} else if err := f.mayServe(have.listener.Addr()); err != nil {
-			return err
+			return plan.at(spec, err)
 		}
 		n.fronts[spec.key] = f
+		if spec.tls.http3 && (have == nil || !have.tls.http3) {
+			if err := s.openQUIC(f, have, plan); err != nil {
+				return plan.at(spec, err)
+			}
+		}
 	}
 	return nil
 }
@@ -231,18 +282,13 @@ func (s *Server) startApps(ctx context.Context, n *fresh) error {
 }
 
 func (s *Server) stopApps(apps map[string]*running) {
-	for _, r := range apps {
-		r.cancel()
-	}
-	for _, r := range apps {
-		<-r.done
-	}
+	s.endApps(apps, 0)
 }
 
 // reloadApps brings up a new generation of each app that stays, one after the
 // other: on a small machine two imports at a time are one too many. If one
 // fails, those before it get their old configuration back.
-func (s *Server) reloadApps(ctx context.Context, plan *Plan) error {
+func (s *Server) reloadApps(ctx context.Context, plan *Plan, logs map[string]accessLog) error {
 	var changed []*running
 	was := map[*running]pool.Config{}
 	for _, name := range slices.Sorted(maps.Keys(plan.Config.Apps)) {
@@ -250,7 +296,7 @@ func (s *Server) reloadApps(ctx context.Context, plan *Plan) error {
 		if r == nil {
 			continue
 		}
-		c, err := s.poolConfig(name, plan)
+		c, err := s.poolConfig(name, plan, logs)
 		if err == nil {
 			err = r.Reload(ctx, c)
 		}
@@ -285,48 +331,19 @@ func (s *Server) revert(ctx context.Context, changed []*running, was map[*runnin
 	}
 }
 
-// commit serves the plan: nothing in it can fail.
+// commit serves the plan: nothing in it can fail. The keeper is asked for
+// nothing while s.mu is held: its answers come after its other messages, and
+// HandOver and Resume, which those call, wait for s.mu.
 func (s *Server) commit(plan *Plan, n *fresh) {
-	old := &left{tree: s.tree, fronts: map[string]*front{}, apps: map[string]*running{}, logs: map[string]accessLog{}}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.plan, s.tree = plan, n.tree
-	for key, f := range n.fronts {
-		if f.listener == nil {
-			old.fronts[key] = s.fronts[key]
-			s.fronts[key].handOver(f)
-		}
-		s.fronts[key] = f
+	if err := s.keeper.Use(plan.Number); err != nil {
+		s.log.Error("cannot tell the keeper which configuration serves", "error", err)
 	}
-	maps.Copy(s.apps, n.apps)
-	for key, f := range s.fronts {
-		if m, ok := n.tree.mounts[key]; ok {
-			f.listener.SetWriteTimeout(plan.Config.Server.WriteTimeout)
-			f.setMode(m.mode)
-			f.mounted.Store(&mounted{n.tree, m})
-		} else {
-			old.fronts[key] = f
-			delete(s.fronts, key)
-		}
+	old, modes := s.exchange(plan, n)
+	s.certs.Keep(pairsOf(plan.Config))
+	defer func() { s.acme.Manage(s.managed(plan.Config)) }() // once the addresses are served
+	for f, mode := range modes {
+		f.setMode(mode)
 	}
-	for name, u := range s.upstreams {
-		if n.upstreams[name] != u {
-			old.upstreams = append(old.upstreams, u)
-		}
-	}
-	s.upstreams = n.upstreams
-	for name, r := range s.apps {
-		if plan.Config.Apps[name] == nil {
-			old.apps[name] = r
-			delete(s.apps, name)
-		}
-	}
-	for path, l := range s.logs {
-		if n.logs[path] == nil {
-			old.logs[path] = l
-		}
-	}
-	s.logs = n.logs
 	for _, f := range n.fronts {
 		go func() {
 			if err := f.serve(); err != nil {
@@ -345,6 +362,67 @@ func (s *Server) commit(plan *Plan, n *fresh) {
 	if old.tree != nil {
 		s.leftovers.Go(func() { s.takeDownLeft(old, plan.Config.Server.ShutdownTimeout) })
 	}
+}
+
+// exchange puts what the plan has in place of what there is, and returns what
+// is not named any more and the modes that the sockets are to have. It is
+// called by commit alone.
+func (s *Server) exchange(plan *Plan, n *fresh) (old *left, modes map[*front]fs.FileMode) {
+	old = &left{tree: s.tree, fronts: map[string]*front{}, apps: map[string]*running{}, logs: map[string]accessLog{}}
+	modes = map[*front]fs.FileMode{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.plan, s.tree = plan, n.tree
+	s.boundConnections(&plan.Config.Server)
+	for key, f := range n.fronts {
+		if f.listener == nil {
+			old.fronts[key] = s.fronts[key]
+			s.fronts[key].handOver(f)
+		}
+		s.fronts[key] = f
+	}
+	maps.Copy(s.apps, n.apps)
+	for key, f := range s.fronts {
+		if m, ok := n.tree.mounts[key]; ok {
+			f.listener.SetWriteLimits(plan.Config.Server.WriteTimeout, int64(plan.Config.Server.MinWriteRate))
+			modes[f] = m.mode
+			f.mounted.Store(&mounted{n.tree, m})
+		} else {
+			old.fronts[key] = f
+			delete(s.fronts, key)
+		}
+	}
+	for name, u := range s.upstreams {
+		if n.upstreams[name] != u {
+			old.upstreams = append(old.upstreams, u)
+			if next := n.upstreams[name]; next != nil {
+				next.Inherit(u.Group)
+			}
+		}
+	}
+	for name, u := range n.upstreams {
+		if s.upstreams[name] == nil {
+			s.redrain(name, u)
+		}
+		u.Start()
+	}
+	s.upstreams = n.upstreams
+	for name, r := range s.apps {
+		if plan.Config.Apps[name] == nil {
+			old.apps[name] = r
+			delete(s.apps, name)
+		}
+	}
+	for path, l := range s.logs {
+		if n.logs[path] == nil {
+			old.logs[path] = l
+		}
+	}
+	s.logs = n.logs
+	for name, c := range n.beside {
+		s.apps[name].beside.want(c)
+	}
+	return old, modes
 }
 
 // left is what the present plan does not name any more.
@@ -374,17 +452,21 @@ func (s *Server) takeDownLeft(old *left, timeout time.Duration) {
 		case <-s.stop:
 		}
 		timer.Stop()
-		r.cancel()
-		<-r.done
+		s.endApps(map[string]*running{name: r}, timeout)
 		s.log.Info("stopped an app that is no longer configured", "app", name)
 	}
-	<-old.tree.drained
+	var upgraded sync.WaitGroup
+	for _, u := range old.upstreams { // what was upgraded would keep the tree for ever
+		upgraded.Go(func() { u.Drain(ctx) })
+	}
+	s.awaitDrained(old.tree, timeout)
+	upgraded.Wait() // what came through a tree before this one
 	for _, u := range old.upstreams {
 		u.Close()
 	}
 	for path, l := range old.logs {
 		if err := l.Close(); err != nil {
-			s.log.Error("cannot close an access log", "path", path, "error", err)
+			s.log.Error("cannot close a log", "path", path, "error", err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"millrace/internal/config"
@@ -101,6 +103,40 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestAddressInUse: the error says where the address was given, also in a plan
+// that another process has made.
+func TestAddressInUse(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	text := "[[site]]\nlisten = [\"127.0.0.1:0\", \"" + busy.Addr().String() + "\"]\nroot = \"{dir}\"\n"
+	plan := parse(t, t.TempDir(), text)
+	sealed, err := plan.Seal(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	passed := new(Plan)
+	if err := json.Unmarshal(b, passed); err != nil {
+		t.Fatal(err)
+	}
+	for name, p := range map[string]*Plan{"own": plan, "another's": passed} {
+		s := unlaunched(t, Options{Plan: p}, newFakeApps())
+		err := s.Run(t.Context())
+		var hint interface{ Hint() string }
+		if want := "millrace.toml:2:26: cannot listen on " + busy.Addr().String() + ": address already in use"; err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", name, err, want)
+		} else if !errors.Is(err, syscall.EADDRINUSE) || !errors.As(err, &hint) || hint.Hint() == "" {
+			t.Errorf("%s: no cause or no hint in %v", name, err)
+		}
+	}
+}
+
 // TestFailedReloads: whatever fails, all is as it was.
 func TestFailedReloads(t *testing.T) {
 	dir := wholeSite(t)
@@ -122,7 +158,7 @@ func TestFailedReloads(t *testing.T) {
 	}{
 		"address":    {func(c *config.Config) { c.Sites[0].Listen = append(c.Sites[0].Listen, busy.Addr().String()) }, "address already in use", ""},
 		"root":       {func(c *config.Config) { c.Sites[0].Root = "/" }, "cannot serve files", ""},
-		"access log": {func(c *config.Config) { c.Sites[0].AccessLog = dir }, "cannot open the access log", ""},
+		"access log": {func(c *config.Config) { c.Sites[0].AccessLog = dir }, "cannot open the log", ""},
 		"app":        {func(c *config.Config) { c.Apps["main"].WSGI = "broken:app"; c.Apps["another"].WSGI = "changed:app" }, "app main cannot be imported", "SyntaxError"},
 		"new app": {func(c *config.Config) {
 			c.Apps["third"] = &config.App{WSGI: "broken:app", Python: "/usr/bin/python3"}

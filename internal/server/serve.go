@@ -5,17 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"sync"
 	"time"
 
 	"millrace/internal/admin"
+	"millrace/internal/attach"
 	"millrace/internal/listen"
 	"millrace/internal/pool"
+	"millrace/internal/systemd"
 )
 
 // Run serves until ctx is done, Stop is called, or an address fails. It opens
 // everything before it answers anything; an error of that has an effect on
-// nothing. A stop that had to cut requests is an error.
+// nothing. A server that follows another one accepts nothing either until each
+// of its apps serves; if one fails, Run returns a *FollowError, and the other
+// server goes on. A stop that had to cut requests is an error.
 func (s *Server) Run(ctx context.Context) error {
 	s.reloading <- struct{}{} // a reload waits for the start
 	startDone := sync.OnceFunc(func() { <-s.reloading })
@@ -24,20 +29,30 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	follows := s.opt.Handed != nil
 	undo := func() {
 		if control != nil {
 			control.Close()
 		}
 	}
-	if err := s.writePID(); err != nil {
+	if err := s.keeper.WritePID(); err != nil {
 		undo()
 		return err
 	}
 	fresh, err := s.prepare(s.opt.Plan)
 	if err != nil {
-		s.removePID()
+		s.keeper.RemovePID()
 		undo()
 		return err
+	}
+
+	if follows {
+		if served, err := s.follow(ctx, fresh); !served {
+			s.keeper.RemovePID()
+			s.discard(fresh)
+			undo()
+			return err
+		}
 	}
 
 	adminCtx, endAdmin := context.WithCancel(context.Background())
@@ -47,21 +62,32 @@ func (s *Server) Run(ctx context.Context) error {
 			adminDone <- nil
 			return
 		}
-		adminDone <- admin.Serve(adminCtx, control, s, s.log)
+		adminDone <- admin.Serve(adminCtx, control, controlled{s}, s.log)
 	}()
 
-	for _, r := range fresh.apps {
-		s.start(r)
+	if !follows {
+		for _, r := range fresh.apps {
+			s.start(r)
+		}
 	}
 	s.commit(s.opt.Plan, fresh)
 	startDone()
 	go s.awaitApps(ctx, fresh.apps)
 
+	var watchdog sync.WaitGroup
+	watchdog.Go(func() { s.keepAlive(adminCtx) })
+	watchdog.Go(func() { s.lookAtCertificates(adminCtx) })
+
 	err = s.wait(ctx)
+	s.tell(systemd.Stopping, "letting running requests end")
+	if s.retiring.Load() && control != nil {
+		err = errors.Join(err, control.Leave())
+	}
 	err = errors.Join(err, s.shutdown())
-	s.removePID()
+	s.keeper.RemovePID()
 	close(s.stopped)
 	endAdmin()
+	watchdog.Wait()
 	return errors.Join(err, <-adminDone)
 }
 
@@ -82,6 +108,13 @@ func (s *Server) start(r *running) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel, r.done = cancel, make(chan struct{})
 	go func() {
+		select {
+		case <-r.Ready():
+			r.beside.begin()
+		case <-r.done:
+		}
+	}()
+	go func() {
 		defer close(r.done)
 		defer cancel()
 		if err := r.Run(ctx); err != nil {
@@ -98,6 +131,7 @@ func (s *Server) awaitApps(ctx context.Context, apps map[string]*running) {
 			return
 		}
 	}
+	s.tellReady()
 }
 
 // glance is how often an app that starts is asked whether it has failed; that
@@ -121,14 +155,17 @@ func (s *Server) await(ctx context.Context, r *running) (failure string, err err
 			return "", ctx.Err()
 		case <-tick.C:
 		}
-		if st := r.Status(); st.State == stateFailing {
-			return st.Failure, nil
+		if state, failure := r.State(); state == stateFailing {
+			return failure, nil
 		}
 	}
 }
 
-// stateFailing is pool.Status.State of an app that can't be imported.
-const stateFailing = "failing"
+// States of an app, as pool.Status.State has them.
+const (
+	stateServing = "serving"
+	stateFailing = "failing" // it can't be imported
+)
 
 // shutdown ends everything but the control socket, in the order of a
 // request's way.
@@ -138,6 +175,11 @@ func (s *Server) shutdown() error {
 	case s.reloading <- struct{}{}:
 	case <-s.abort:
 		return s.cut()
+	}
+	select {
+	case <-s.abort: // before anything else has ended
+		return s.cut()
+	default:
 	}
 
 	ctx, cancel := context.WithTimeout(context.Background(), s.plan.Config.Server.ShutdownTimeout)
@@ -165,14 +207,22 @@ func (s *Server) shutdown() error {
 // cut closes every socket, tells the apps to go, and waits for nobody.
 func (s *Server) cut() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	fronts, apps, upstreams := maps.Clone(s.fronts), maps.Clone(s.apps), maps.Clone(s.upstreams)
+	s.mu.Unlock() // before the keeper is asked, as in commit
 	errs := []error{errAborted}
-	for _, f := range s.fronts {
+	for _, f := range fronts {
 		f.draining.Store(true) // what serve returns is no failure
 		errs = append(errs, f.listener.Close(), f.server.Close())
+		if f.quic != nil {
+			errs = append(errs, f.quic.close())
+		}
 	}
-	for _, r := range s.apps {
+	for _, u := range upstreams {
+		u.Close() // what was upgraded
+	}
+	for _, r := range apps {
 		r.cancel()
+		r.beside.set.Kill()
 	}
 	return errors.Join(errs...)
 }
@@ -183,23 +233,54 @@ var (
 )
 
 func (s *Server) takeDown(ctx context.Context) error {
-	err := s.drainFronts(ctx, s.fronts)
-	var group sync.WaitGroup
 	for _, r := range s.apps {
-		group.Go(func() { r.cancel(); <-r.done })
+		r.beside.set.Quiet()
 	}
-	group.Wait()
+	err := s.drainAll(ctx)
+	s.acme.Close()
+	s.cache.Close()
+	s.handOffRest(ctx)
+	s.endApps(s.apps, s.plan.Config.Server.ShutdownTimeout)
 	s.tree.leave()
+	endsIn(lastLines, func() { <-s.tree.drained })
 	s.leftovers.Wait()
 	for _, u := range s.upstreams {
 		u.Close()
 	}
 	for path, l := range s.logs {
 		if closing := l.Close(); closing != nil {
-			err = errors.Join(err, fmt.Errorf("cannot close the access log %s: %w", path, closing))
+			err = errors.Join(err, fmt.Errorf("cannot close the log %s: %w", path, closing))
 		}
 	}
 	return err
+}
+
+// lastLines is how long requests that were cut have to reach the access log.
+const lastLines = time.Second
+
+// drainAll drains the fronts, and what was upgraded: connections that HTTP/1.1's
+// server does not know of any more, and requests that HTTP/2's would wait for.
+// They are cut a little before the time is over, so that no front has to.
+func (s *Server) drainAll(ctx context.Context) error {
+	early, cancel := context.WithTimeout(ctx, s.plan.Config.Server.ShutdownTimeout*9/10)
+	defer cancel()
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		s.drainUpgraded(early)
+	}()
+	err := s.drainFronts(ctx, s.fronts)
+	<-drained
+	s.drainUpgraded(ctx) // of requests that were on their way
+	return err
+}
+
+func (s *Server) drainUpgraded(ctx context.Context) {
+	var group sync.WaitGroup
+	for _, u := range s.upstreams {
+		group.Go(func() { u.Drain(ctx) })
+	}
+	group.Wait()
 }
 
 // drainFronts drains several fronts at a time.
@@ -227,13 +308,16 @@ func (s *Server) drainFronts(ctx context.Context, fronts map[string]*front) erro
 	return errors.Join(all...)
 }
 
+// controlMode is the mode of the control socket: its owner's alone.
+const controlMode fs.FileMode = 0o600
+
 // openControl opens the control socket; nil if there is to be none.
 func (s *Server) openControl() (*listen.Listener, error) {
 	path := s.opt.Plan.control()
 	if path == "" {
 		return nil, nil
 	}
-	l, err := listen.Open("unix:"+path, listen.Options{Mode: 0o600})
+	l, err := s.keeper.Listen("unix:"+path, listen.Options{Mode: controlMode})
 	if err == nil {
 		return l, nil
 	}
@@ -256,5 +340,12 @@ func cause(err error) error {
 	return err
 }
 
-// newRunning makes an app that does not run yet.
-func (s *Server) newRunning(c pool.Config) *running { return &running{app: s.newApp(c), cfg: c} }
+// newRunning makes an app that does not run yet. One that the server before has
+// too takes its workers over.
+func (s *Server) newRunning(c pool.Config) *running {
+	r := &running{cfg: c, beside: beside{set: attach.New(c.Name, s.log)}}
+	c.Adopt = s.opt.Handed[c.Name]
+	delete(s.opt.Handed, c.Name)
+	r.app = s.newApp(c)
+	return r
+}

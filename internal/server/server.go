@@ -3,15 +3,17 @@
 //
 // # A request's way
 //
-//	listen → net/http → front → site (by host) → access log → body limits → route → files | app | upstream
-//	listen → net/http, fcgi, scgi, uwsgi, ajp → front → body limits → app
+//	listen → h1 (HTTP/2: net/http) → front → site (by host) → access log → body limits → route → files | app | upstream
+//	listen → h1, fcgi, scgi, uwsgi, ajp → front → body limits → app
 //
 // A front (front.go) is one listening address with the server of its protocol
 // (protocols.go): of sites, or of one app, for other front servers (appfront.go).
-// The handlers of all fronts together are a tree (build.go): made from one
-// configuration, never changed, replaced as a whole. A request holds on to the
-// tree that it began with; the last to leave an old one closes its folders and
-// logs. Apps are pools, which outlive trees: a reload hands them a new
+// What stands around the routes of a site, and around what answers in one, is
+// put together in one place (chain.go), by a function for each layer
+// (layer_NAME.go). The handlers of all fronts together are a tree (build.go):
+// made from one configuration, never changed, replaced as a whole. A request
+// holds on to the tree that it began with; the last to leave an old one closes
+// its folders and logs. Apps are pools, which outlive trees: a reload hands them a new
 // configuration under the same name; so do groups of back ends (backends.go),
 // unless theirs has changed. What a back end redirects locally begins anew at the
 // routes of its site (reenter.go).
@@ -37,17 +39,26 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
+	"millrace/internal/auth"
+	"millrace/internal/cache"
+	"millrace/internal/certs"
 	"millrace/internal/config"
-	"millrace/internal/listen"
+	"millrace/internal/encode"
+	"millrace/internal/limit"
 	"millrace/internal/pool"
+	"millrace/internal/requestid"
 	"millrace/internal/spool"
 )
 
@@ -59,6 +70,12 @@ type Plan struct {
 	Control     string         // the control socket, if Config names none; empty: no control socket
 	Development bool           // show an import's traceback in the browser
 	Notes       []string       // for the person who reloads
+
+	Pages map[string][]byte // maintenance pages, by their paths; see Settle
+
+	Number  int               // a keeper's; see Seal
+	Digests map[string]string // of the commands of a sealed plan; nil: it is not
+	Places  map[string]string // of addresses in the configuration, of a sealed plan: its Config knows none
 
 	// Script is the file that a front server started all this for, as mod_fcgid
 	// does; Workdir is the working folder of the apps' processes, in place of
@@ -79,6 +96,29 @@ type Options struct {
 	Load    func(ctx context.Context) (*Plan, error) // the next, at each reload; nil: there is no reload
 	Log     *slog.Logger                             // the error log; required
 	Version string                                   // for the status
+	Keeper  Keeper                                   // nil: this process itself
+
+	// Systemd returns the descriptor of a socket that systemd passed by its
+	// name, where there is no Keeper; nil: it passed none.
+	Systemd func(name string) (fd int, err error)
+
+	// Supervisor is told how the server is; nil: nobody is.
+	Supervisor Supervisor
+
+	// Upgrade has the next program take this one's place, and returns when it
+	// serves; nil: it cannot be.
+	Upgrade func(ctx context.Context) error
+
+	// Stopping is called when the control socket is told to stop; may be nil.
+	Stopping func()
+
+	// Handed is where the workers of apps come from, by app: of a server that
+	// this one follows, in another process. They are the server's. nil: there is
+	// none; then Keeper.Take is not called.
+	Handed map[string]*os.File
+
+	// Memory is what the server before this one had Keeper.Remember.
+	Memory json.RawMessage
 }
 
 // app is what the server needs of a pool.Pool.
@@ -88,6 +128,8 @@ type app interface {
 	Handler(mount string) http.Handler
 	Reload(ctx context.Context, cfg pool.Config) error
 	Status() pool.Status
+	State() (state, failure string)
+	Measure() <-chan struct{}
 }
 
 var _ app = (*pool.Pool)(nil)
@@ -95,12 +137,24 @@ var _ app = (*pool.Pool)(nil)
 // Server serves one Plan after another. Its methods may be called from any
 // goroutine.
 type Server struct {
-	opt     Options
-	log     *slog.Logger
-	newApp  func(pool.Config) app
-	openLog func(path string) (accessLog, error)
-	spool   *spool.Spool
-	began   time.Time
+	opt      Options
+	log      *slog.Logger
+	keeper   Keeper
+	newApp   func(pool.Config) app
+	ids      *requestid.Source
+	openLog  func(path string) (accessLog, error)
+	spool    *spool.Spool
+	certs    *certs.Files
+	acme     *certs.ACME
+	look     time.Duration // certificateLook
+	metrics  http.Handler
+	began    time.Time
+	grace    time.Duration  // endGrace
+	encoders *encode.Engine // and compressed files, which outlive a reload
+	cache    *cache.Cache   // of responses, which outlive it too
+
+	verifier *auth.Verifier     // of passwords
+	clients  *limit.Connections // of sites
 
 	started chan struct{} // closed when it listens and each app serves or has failed
 	stopped chan struct{} // closed when everything but the control socket has stopped
@@ -112,16 +166,24 @@ type Server struct {
 	reloading chan struct{}  // holds a token while a reload or the end is under way
 	leftovers sync.WaitGroup // goroutines that take down what a reload left
 	conns     atomic.Int64   // open connections
+	retiring  atomic.Bool    // another server has the addresses
+
+	maintaining sync.Mutex                  // held while closed or drained changes
+	closed      atomic.Pointer[Maintenance] // nil: nothing is in maintenance
+
+	devFailure atomic.Pointer[devFailure] // of the last reload, for development; nil: it succeeded
 
 	mu         sync.Mutex // guards what follows; held for moments only
 	plan       *Plan
 	fronts     map[string]*front // by key
 	apps       map[string]*running
 	upstreams  map[string]*backends
-	logs       map[string]accessLog // by path
+	drained    map[string]map[string]bool // see memory
+	logs       map[string]accessLog       // by path
 	tree       *tree
 	reloads    int
 	lastReload *Outcome
+	hand       *handOff   // nil: no upgrade is under way
 	failed     chan error // a front that ended by itself
 }
 
@@ -129,19 +191,23 @@ type Server struct {
 type running struct {
 	app
 	cfg    pool.Config // as it was last given
+	beside beside      // programs and jobs; its configuration is the present plan's
 	cancel context.CancelFunc
 	done   chan struct{} // closed when Run has returned
 }
 
 // New returns a server that is not running yet.
 func New(o Options) *Server {
-	return &Server{
+	s := &Server{
 		opt:       o,
 		log:       o.Log,
 		newApp:    func(c pool.Config) app { return pool.New(c) },
-		openLog:   openAccessLog,
 		spool:     spool.New(o.Plan.Config.Server.Spool, int64(o.Plan.Config.Server.SpoolMax)),
+		verifier:  auth.NewVerifier(0),
+		clients:   &limit.Connections{},
 		began:     time.Now(),
+		encoders:  encode.NewEngine(0, int64(o.Plan.Config.Server.CompressCache)),
+		grace:     endGrace,
 		started:   make(chan struct{}),
 		stopped:   make(chan struct{}),
 		stop:      make(chan struct{}),
@@ -154,6 +220,16 @@ func New(o Options) *Server {
 		logs:      map[string]accessLog{},
 		failed:    make(chan error, 1),
 	}
+	s.cache = cache.New(s.log)
+	if s.keeper = o.Keeper; s.keeper == nil {
+		s.keeper = itself{server: s}
+	}
+	s.certs, s.look = certs.NewFiles(s.keeper.OpenFile, s.log), certificateLook
+	s.acme = certs.NewACME(s.keeper.OpenFile, s.log)
+	s.recall(o.Memory)
+	s.openLog, s.ids = s.openAccessLog, requestid.New()
+	s.metrics = metricsHandler(s.measured, s.log)
+	return s
 }
 
 // Started is closed when all addresses are open and each app serves or has
@@ -170,17 +246,20 @@ func (s *Server) Stop() <-chan struct{} {
 // Abort stops at once: connections are closed, and Run does not wait for apps,
 // whose processes end with this one.
 func (s *Server) Abort() {
+	s.onAbort.Do(func() { close(s.abort) }) // whoever hears of the stop, finds it
 	s.Stop()
-	s.onAbort.Do(func() { close(s.abort) })
 }
 
 // ReopenLogs opens the access logs anew, after they were moved away.
 func (s *Server) ReopenLogs() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	logs := maps.Clone(s.logs)
+	s.mu.Unlock() // before the keeper is asked, as in commit
 	var errs []error
-	for _, l := range s.logs {
-		errs = append(errs, l.Reopen())
+	for _, l := range logs {
+		if err := l.Reopen(); !errors.Is(err, os.ErrClosed) { // a reload has just left it
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -206,8 +285,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // errInUse adds who is there to the error of a control socket in use.
 func errInUse(err error, pid int) error {
-	var e *listen.Error
-	if !errors.As(err, &e) || pid == 0 {
+	if !errors.Is(err, syscall.EADDRINUSE) || pid == 0 {
 		return err
 	}
 	return &Error{

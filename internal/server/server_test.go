@@ -241,7 +241,8 @@ func TestStartFailures(t *testing.T) {
 	}{
 		"control":    {func(c *config.Config) {}, fmt.Sprintf("another millrace is running here, pid %d", os.Getpid())},
 		"address":    {func(c *config.Config) { c.Sites[0].Listen = []string{"127.0.0.1:0", taken} }, "cannot listen on " + taken},
-		"access log": {func(c *config.Config) { c.Sites[0].AccessLog = dir }, "cannot open the access log"},
+		"access log": {func(c *config.Config) { c.Sites[0].AccessLog = dir }, "cannot open the log"},
+		"slow log":   {func(c *config.Config) { c.Apps["main"].SlowLog = dir }, "cannot open the log"},
 		"root":       {func(c *config.Config) { c.Sites[0].Root = "/" }, "cannot serve files of /"},
 		"pidfile":    {func(c *config.Config) { c.Server.PIDFile = dir + "/missing/pid" }, "cannot write the pidfile"},
 	} {
@@ -321,13 +322,23 @@ func TestEnviron(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/pyvenv.cfg", "home = /usr/bin")
 	a := &config.App{Python: dir + "/bin/python", Env: map[string]string{"A": "own", "EMPTY": ""}}
-	got := environ([]string{"A=base", "B=b=c", "PATH=/bin", "PYTHONHOME=/x", "garbage"}, a, false)
+	plan := &Plan{
+		Config:  &config.Config{Apps: map[string]*config.App{"main": a}},
+		Environ: []string{"A=base", "B=b=c", "PATH=/bin", "PYTHONHOME=/x", "garbage"},
+	}
+	got, err := plan.environ("main", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := []string{"A=own", "B=b=c", "EMPTY=", "PATH=" + dir + "/bin:/bin", "VIRTUAL_ENV=" + dir}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	a.Python = "/usr/bin/python3"
-	got = environ([]string{"PATH=/bin", "PYTHONHOME=/x"}, a, false)
+	plan.Environ = []string{"PATH=/bin", "PYTHONHOME=/x"}
+	if got, err = plan.environ("main", nil); err != nil {
+		t.Fatal(err)
+	}
 	if want = []string{"A=own", "EMPTY=", "PATH=/bin", "PYTHONHOME=/x"}; !slices.Equal(got, want) {
 		t.Errorf("without a venv: %q, want %q", got, want)
 	}

@@ -4,7 +4,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"time"
 )
 
 // node is what was found under a name: a file that is open, of any kind yet.
@@ -17,9 +16,16 @@ type node struct {
 
 // meta is what a response needs to know of a node.
 type meta struct {
-	mode  fs.FileMode
-	size  int64
-	mtime time.Time
+	mode fs.FileMode
+	identity
+}
+
+// identity tells one state of one file from another. Where the system has bare
+// descriptors it is whole; elsewhere it is size and time alone.
+type identity struct {
+	dev, ino     uint64
+	size         int64
+	mtime, ctime int64 // Unix time in nanoseconds
 }
 
 func (n *node) stat() (meta, error) {
@@ -30,7 +36,16 @@ func (n *node) stat() (meta, error) {
 	if err != nil {
 		return meta{}, err
 	}
-	return meta{info.Mode(), info.Size(), info.ModTime()}, nil
+	return metaOf(info), nil
+}
+
+// metaOf is what a system without bare descriptors says of a file.
+func metaOf(info fs.FileInfo) meta {
+	mtime := int64(0)
+	if t := info.ModTime(); !t.IsZero() {
+		mtime = t.UnixNano()
+	}
+	return meta{info.Mode(), identity{size: info.Size(), mtime: mtime}}
 }
 
 // readStart reads from the file's start; it returns fewer bytes than b has room for

@@ -4,13 +4,16 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"time"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
 // openFlags: a FIFO without a writer must not block, nor a terminal take us.
 const openFlags = os.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
+
+// bareDescriptors: a node is one.
+const bareDescriptors = true
 
 // openQuickly opens rel below the folder dir in one system call, in which the
 // kernel keeps the walk beneath dir (follow false), and os.Root needs three
@@ -47,7 +50,13 @@ func statDescriptor(fd int) (meta, error) {
 			return meta{}, err
 		}
 	}
-	m := meta{size: st.Size, mtime: time.Unix(st.Mtim.Unix())}
+	return metaOfStat(&st), nil
+}
+
+func metaOfStat(st *unix.Stat_t) meta {
+	m := meta{identity: identity{
+		dev: st.Dev, ino: st.Ino, size: st.Size, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(),
+	}}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 	case unix.S_IFDIR:
@@ -55,7 +64,30 @@ func statDescriptor(fd int) (meta, error) {
 	default:
 		m.mode = fs.ModeIrregular // a FIFO, a device, a socket: never served
 	}
-	return m, nil
+	return m
+}
+
+// folder turns the node of a folder into an *os.File. Its name leads to it, as
+// ReadDir looks at an entry by its path where the filesystem says no type.
+func (n *node) folder(rel string) *os.File {
+	if n.f != nil {
+		return n.f
+	}
+	return os.NewFile(uintptr(n.fd), "/proc/self/fd/"+strconv.Itoa(n.fd))
+}
+
+// statIn looks at an entry of a folder, and follows no link.
+func statIn(dir *os.File, name string) (meta, error) {
+	var st unix.Stat_t
+	for {
+		err := unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW)
+		if err == nil {
+			return metaOfStat(&st), nil
+		}
+		if err != unix.EINTR {
+			return meta{}, err
+		}
+	}
 }
 
 func readDescriptor(fd int, b []byte, off int64) (int, error) {

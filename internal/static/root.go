@@ -23,7 +23,8 @@ var errOutside = fmt.Errorf("the name leads out of the root: %w", fs.ErrNotExist
 type root struct {
 	dir    string // absolute
 	follow bool
-	looked atomic.Int64 // Unix second of the last look
+	check  func(fs.FileInfo) error // see Options.Check
+	looked atomic.Int64            // when, on the cache's clock
 
 	mu     sync.RWMutex // held for reading while the folder is used
 	folder *folder      // nil: there is none now
@@ -41,7 +42,7 @@ type folder struct {
 func (f *folder) close() error { return errors.Join(f.root.Close(), f.self.Close()) }
 
 // newRoot opens dir. That it does not exist is no error: it may come.
-func newRoot(dir string, follow bool) (*root, error) {
+func newRoot(dir string, o *Options) (*root, error) {
 	if dir == "" {
 		return nil, errors.New("cannot serve files from a root that is empty: name a folder")
 	}
@@ -49,15 +50,25 @@ func newRoot(dir string, follow bool) (*root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot serve files from %s: %w", dir, err)
 	}
-	r := &root{dir: abs, follow: follow}
-	if r.folder, err = openFolder(abs); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	r := &root{dir: abs, follow: o.FollowSymlinks, check: o.Check}
+	if r.folder, err = r.openFolder(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	r.looked.Store(time.Now().Unix())
 	return r, nil
 }
 
 // openFolder opens a root's folder, unless it is one that must not be served.
+func (r *root) openFolder() (*folder, error) {
+	f, err := openFolder(r.dir)
+	if err != nil || r.check == nil {
+		return f, err
+	}
+	if err := r.check(f.info); err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	return f, nil
+}
+
 func openFolder(dir string) (f *folder, err error) {
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -147,28 +158,32 @@ func (f *folder) open(rel string, follow bool) (node, error) {
 	return node{f: file}, nil
 }
 
-// refresh looks, at most once a second, whether the root's path names another
-// folder than the one held, and changes over to that. It returns what is wrong
-// with the new one, once.
-func (r *root) refresh(now time.Time) error {
-	second := now.Unix()
-	if last := r.looked.Load(); last == second || !r.looked.CompareAndSwap(last, second) {
-		return nil
-	}
+// lookEvery is how often a root looks at its path.
+const lookEvery = int64(time.Second)
+
+// due says whether it is time to look at the path, to one of those who ask.
+func (r *root) due(now int64) bool {
+	last := r.looked.Load()
+	return now-last >= lookEvery && r.looked.CompareAndSwap(last, now)
+}
+
+// refresh looks whether the root's path names another folder than the one
+// held, and changes over to that. It returns what is wrong with the new one,
+// once.
+func (r *root) refresh() (changed bool, problem error) {
 	info, err := os.Stat(r.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil // it cannot be told: what is held stays
+		return false, nil // it cannot be told: what is held stays
 	}
 	r.mu.RLock()
 	same := r.folder == nil && err != nil || r.folder != nil && err == nil && os.SameFile(info, r.folder.info)
 	r.mu.RUnlock()
 	if same {
-		return nil
+		return false, nil
 	}
 	var next *folder
-	var problem error
 	if err == nil {
-		next, problem = openFolder(r.dir)
+		next, problem = r.openFolder()
 		if errors.Is(problem, fs.ErrNotExist) {
 			problem = nil // gone again
 		}
@@ -184,7 +199,7 @@ func (r *root) refresh(now time.Time) error {
 	if old != nil {
 		problem = errors.Join(problem, old.close())
 	}
-	return problem
+	return true, problem
 }
 
 func (r *root) close() error {

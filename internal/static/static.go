@@ -3,32 +3,43 @@
 // A Handler answers GET and HEAD for the files below one or several folders,
 // its roots. A request goes this way:
 //
-//  1. The path is checked and cut into a name below the roots (see name):
+//  1. What the Handler knows of the path (entry, in a Cache) is used for a
+//     second; then the names are looked up again, and if nothing is another,
+//     used for a second more. A known path takes no system call, and when the
+//     file's contents are kept, no allocation and one Write.
+//  2. Else the path is checked and cut into a name below the roots (see name):
 //     control characters are answered 400; dotfiles, "..", and backslashes 404.
-//  2. The roots are tried in order. A name is opened below the root's open
+//  3. The roots are tried in order. A name is opened below the root's open
 //     folder, so that neither ".." nor a symlink nor a rename can lead out of
 //     it (unless FollowSymlinks allows links to). Only regular files are served.
-//  3. A folder without a slash at the end is redirected to the path with one;
-//     with it, the first of Index that is there answers. Folders are not listed.
-//  4. The file leaves with Content-Type, ETag (size and time of modification),
-//     Last-Modified and X-Content-Type-Options; http.ServeContent decides
-//     about ranges and conditions. A small file leaves in one write; a large
-//     one is given to the ResponseWriter's ReadFrom as an *os.File, so that
-//     sendfile can send it.
+//  4. A folder without a slash at the end is redirected to the path with one;
+//     with it, the first of Index that is there answers, else, if Listing
+//     allows it, a listing as HTML or JSON.
+//  5. Beside the file, Precompressed finds NAME.br, NAME.zst and NAME.gz, which
+//     are representations of it (representation): the one that the client likes
+//     best answers. One that is older than the file is never served.
+//  6. Conditions (precondition) and ranges (parseRange) are evaluated by RFC
+//  9110. The file leaves with Content-Type, ETag (size and time of
+//     modification), Last-Modified and X-Content-Type-Options. A small file
+//     leaves in one write; a large one is given to the ResponseWriter's
+//     ReadFrom as an *os.File, so that sendfile can send it.
+//
+// A file that is replaced, cut short or deleted while it is served is served
+// as it was, or the connection is cut: what a request is promised is either
+// read before (a small file), or looked at once more in the open file (a large
+// one) just before the headers leave.
 //
 // What is not there is left to NotFound. What may not be read is 403, anything
 // else that goes wrong 500, both with a line in the log.
 //
 // A root may be missing at first and come later, or be replaced by another
-// folder (a deploy that changes a symlink): that is seen within a second.
-//
-// The package caches no content, and compresses nothing.
+// folder (a deploy that changes a symlink): that is seen within a second, for
+// all its files at once.
 package static
 
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -37,8 +48,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
-	"time"
+	"sync/atomic"
 )
 
 // Options says what a Handler serves. Roots is required.
@@ -60,6 +70,31 @@ type Options struct {
 	// FollowSymlinks lets a link lead out of its root.
 	FollowSymlinks bool
 
+	// Check is asked about the folder of a root, whenever one was opened: an
+	// error says why it is not to be served. For roots whose paths others may
+	// change. Default: nobody is asked.
+	Check func(folder fs.FileInfo) error
+
+	// Precompressed serves NAME.br, NAME.zst or NAME.gz beside NAME in its
+	// place to clients that take the encoding, if it is smaller than NAME and
+	// not older.
+	Precompressed bool
+
+	// Immutable are the paths whose files never change, as their names do
+	// instead; nil: none. See HashedName for the usual ones. Their responses say
+	// that they may be kept for a year without asking.
+	Immutable func(path string) bool
+
+	// CacheControl is the Cache-Control of every other file; "": none.
+	CacheControl string
+
+	// Listing lists folders that have no index file; nil: they are not found.
+	Listing *Listing
+
+	// Cache keeps what is known of files. Default: one of the Handler's own,
+	// with the default bounds.
+	Cache *Cache
+
 	// Types are the media types. Default: NewTypes(nil).
 	Types *Types
 
@@ -72,48 +107,69 @@ type Options struct {
 
 // Handler serves files. It is safe for concurrent use.
 type Handler struct {
-	roots    []*root
-	strip    string
-	index    []string
-	types    *Types
-	notFound http.Handler
-	log      *slog.Logger
-	small    sync.Pool // of *[]byte, smallFile long
+	o          Options
+	roots      []*root
+	strip      string
+	cache      *Cache
+	ownCache   bool
+	generation atomic.Uint64 // changes with the folder of any root
+	closed     atomic.Bool
+	small      sync.Pool     // of *[]byte, smallFile long
+	listings   chan struct{} // holds one for each listing that is being made
+
+	// Values of headers that all files share.
+	noSniff, acceptRanges, varyEncoding, immutable, cacheControl []string
 }
 
 // smallFile is the size up to which a file is read and written in one piece:
 // below it, net/http's way to sendfile costs more than it saves.
 const smallFile = 32 << 10
 
-// maxRanges is how many ranges a request may ask for; beyond it they are
-// ignored (RFC 9110, 14.2), as each costs a part with headers of its own.
-const maxRanges = 32
+// complete fills in the defaults.
+func (o *Options) complete() error {
+	if o.Index == nil {
+		o.Index = []string{"index.html"}
+	}
+	for _, name := range o.Index {
+		if name == "" || name[0] == '.' || strings.ContainsAny(name, "/\\\x00") {
+			return fmt.Errorf("cannot use %q as an index file: it must be the plain name of a file that is not hidden", name)
+		}
+	}
+	o.Listing = listOptions(o.Listing)
+	if o.Types == nil {
+		o.Types = NewTypes(nil)
+	}
+	if o.NotFound == nil {
+		o.NotFound = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusNotFound) })
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
 
 // New opens the roots. Close the Handler when it is no longer needed.
 func New(o Options) (*Handler, error) {
-	h := &Handler{strip: "/" + strings.Trim(o.Strip, "/"), index: o.Index, types: o.Types, notFound: o.NotFound, log: o.Log}
 	if len(o.Roots) == 0 {
 		return nil, errors.New("cannot serve files: there is no root; name a folder")
 	}
-	if h.index == nil {
-		h.index = []string{"index.html"}
+	if err := o.complete(); err != nil {
+		return nil, err
 	}
-	for _, name := range h.index {
-		if name == "" || name[0] == '.' || strings.ContainsAny(name, "/\\\x00") {
-			return nil, fmt.Errorf("cannot use %q as an index file: it must be the plain name of a file that is not hidden", name)
-		}
+	h := &Handler{
+		o: o, strip: "/" + strings.Trim(o.Strip, "/"), cache: o.Cache, ownCache: o.Cache == nil,
+		listings: make(chan struct{}, maxListings),
+		noSniff:  []string{"nosniff"}, acceptRanges: []string{"bytes"}, varyEncoding: []string{"Accept-Encoding"},
+		immutable: []string{"public, max-age=31536000, immutable"},
 	}
-	if h.types == nil {
-		h.types = NewTypes(nil)
+	if o.CacheControl != "" {
+		h.cacheControl = []string{o.CacheControl}
 	}
-	if h.notFound == nil {
-		h.notFound = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusNotFound) })
-	}
-	if h.log == nil {
-		h.log = slog.New(slog.DiscardHandler)
+	if h.ownCache {
+		h.cache = NewCache(CacheOptions{})
 	}
 	for _, dir := range o.Roots {
-		r, err := newRoot(dir, o.FollowSymlinks)
+		r, err := newRoot(dir, &o)
 		if err != nil {
 			return nil, errors.Join(err, h.Close())
 		}
@@ -125,7 +181,12 @@ func New(o Options) (*Handler, error) {
 // Close closes the roots. Files that are being sent are not disturbed;
 // requests that come later are answered 503.
 func (h *Handler) Close() error {
+	h.closed.Store(true)
+	h.cache.forget(h)
 	var errs []error
+	if h.ownCache {
+		h.cache.Close()
+	}
 	for _, r := range h.roots {
 		errs = append(errs, r.close())
 	}
@@ -139,6 +200,9 @@ func plain(w http.ResponseWriter, status int) {
 
 const allow = "GET, HEAD, OPTIONS"
 
+// attempts is how often a file is looked up that changes while it is served.
+const attempts = 3
+
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -151,6 +215,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		plain(w, http.StatusMethodNotAllowed)
 		return
 	}
+	now := h.cache.now()
+	h.refresh(now)
+	// What is known was checked when it became so.
+	if e := h.known(r.URL.Path, now); e != nil && h.answer(w, r, e, nil, true) {
+		return
+	}
 	if r.URL.Path == "" || r.URL.Path[0] != '/' || hasControl(r.URL.Path) {
 		plain(w, http.StatusBadRequest)
 		return
@@ -158,186 +228,64 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	clean := mergeSlashes(r.URL.Path)
 	rel, isFolder, ok := h.name(clean)
 	if !ok {
-		h.notFound.ServeHTTP(w, r)
+		h.o.NotFound.ServeHTTP(w, r)
 		return
 	}
-	now := time.Now()
-	for _, root := range h.roots {
-		if err := root.refresh(now); err != nil {
-			h.log.Error("cannot change to the new folder of a files root", "root", root.dir, "err", err)
-		}
-	}
-	var done bool
-	if isFolder {
-		done = h.serveIndex(w, r, rel)
-	} else {
-		done = h.serveName(w, r, clean, rel)
-	}
-	if !done {
-		h.notFound.ServeHTTP(w, r)
-	}
-}
-
-// serveName answers for a name without a slash at its end, if it is there.
-func (h *Handler) serveName(w http.ResponseWriter, r *http.Request, clean, rel string) bool {
-	for _, root := range h.roots {
-		n, m, found, ok := h.find(w, r, root, rel)
-		if !ok {
-			return true
-		}
-		if !found {
-			continue
-		}
+	for attempt := 1; ; attempt++ {
+		generation := h.generation.Load()
+		f, err := h.look(rel, isFolder)
 		switch {
-		case m.mode.IsRegular():
-			h.send(w, r, root, rel, &n, m)
-		case m.mode.IsDir():
-			n.close()
+		case err != nil:
+			h.fail(w, r, f, err)
+		case f.root == nil:
+			h.o.NotFound.ServeHTTP(w, r)
+		case f.meta.mode.IsRegular():
+			e := h.describe(clean, &f, now)
+			e.generation = generation
+			h.cache.put(e)
+			if !h.answer(w, r, e, &f.node, attempt < attempts) {
+				now = h.cache.now()
+				continue
+			}
+		case isFolder:
+			f.node.close()
+			h.list(w, r, clean, rel)
+		default:
+			f.node.close()
 			redirect(w, r, clean+"/")
-		default: // a FIFO, a device, a socket
-			n.close()
+		}
+		return
+	}
+}
+
+// refresh has the roots look at their paths again, when it is time.
+func (h *Handler) refresh(now int64) {
+	for _, root := range h.roots {
+		if !root.due(now) {
 			continue
 		}
-		return true
-	}
-	return false
-}
-
-// serveIndex answers for a folder, if one of its index files is there.
-func (h *Handler) serveIndex(w http.ResponseWriter, r *http.Request, rel string) bool {
-	for _, root := range h.roots {
-		for _, index := range h.index {
-			name := index
-			if rel != "" {
-				name = rel + "/" + index
-			}
-			n, m, found, ok := h.find(w, r, root, name)
-			switch {
-			case !ok:
-				return true
-			case !found:
-			case m.mode.IsRegular():
-				h.send(w, r, root, name, &n, m)
-				return true
-			default:
-				n.close()
-			}
+		changed, err := root.refresh()
+		if changed {
+			h.generation.Add(1)
+		}
+		if err != nil {
+			h.o.Log.Error("cannot change to the new folder of a files root", "root", root.dir, "err", err)
 		}
 	}
-	return false
 }
 
-// find opens a name. When that fails for another reason than that it is not
-// there, it answers the request and says that it is not ok.
-func (h *Handler) find(w http.ResponseWriter, r *http.Request, root *root, rel string) (n node, m meta, found, ok bool) {
-	n, err := root.open(rel)
-	if err == nil {
-		if m, err = n.stat(); err == nil {
-			return n, m, true, true
-		}
-		n.close()
-	}
-	if hidden(err) {
-		return n, m, false, true
-	}
+// fail answers a request whose file could not be opened.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, f found, err error) {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		h.log.Warn("cannot open file: give the server's user the right to read it", "root", root.dir, "name", rel, "err", err)
+		h.o.Log.Warn("cannot open file: give the server's user the right to read it", "root", f.root.dir, "name", f.rel, "err", err)
 		plain(w, http.StatusForbidden)
 	case errors.Is(err, os.ErrClosed):
 		plain(w, http.StatusServiceUnavailable)
 	default:
-		h.log.Error("cannot open file", "root", root.dir, "name", rel, "path", r.URL.Path, "err", err)
+		h.o.Log.Error("cannot open file", "root", f.root.dir, "name", f.rel, "path", r.URL.Path, "err", err)
 		plain(w, http.StatusInternalServerError)
 	}
-	return n, m, false, false
-}
-
-// send answers with a regular file, and closes it.
-func (h *Handler) send(w http.ResponseWriter, r *http.Request, root *root, rel string, n *node, m meta) {
-	defer n.close()
-	header := w.Header()
-	h.describe(header, rel, m)
-	if conditional(r.Header) {
-		http.ServeContent(w, fewRanges(r), "", m.mtime, n.file(rel))
-		return
-	}
-	header["Accept-Ranges"] = []string{"bytes"}
-	if !epoch(m.mtime) {
-		header["Last-Modified"] = []string{m.mtime.UTC().Format(http.TimeFormat)}
-	}
-	header["Content-Length"] = []string{strconv.FormatInt(m.size, 10)}
-	switch {
-	case r.Method == http.MethodHead || m.size == 0:
-		w.WriteHeader(http.StatusOK)
-	case m.size <= smallFile:
-		h.sendSmall(w, root, rel, n, int(m.size))
-	default:
-		w.WriteHeader(http.StatusOK)
-		// The rest of the errors are the client's end: the server sees it, too.
-		if sent, err := io.CopyN(w, n.file(rel), m.size); err == io.EOF || errors.Is(err, syscall.EIO) {
-			h.log.Error("a response was cut short: the file shrank or the disk failed", "root", root.dir, "name", rel, "size", m.size, "sent", sent, "err", err)
-		}
-	}
-}
-
-func (h *Handler) sendSmall(w http.ResponseWriter, root *root, rel string, n *node, size int) {
-	buf, ok := h.small.Get().(*[]byte)
-	if !ok {
-		b := make([]byte, smallFile)
-		buf = &b
-	}
-	defer h.small.Put(buf)
-	got, err := n.readStart((*buf)[:size])
-	if err == nil && got < size {
-		err = errors.New("the file shrank while it was read")
-	}
-	if err != nil {
-		h.log.Error("cannot read file", "root", root.dir, "name", rel, "err", err)
-		for _, key := range []string{"Accept-Ranges", "Last-Modified", "Content-Length", "Etag"} {
-			delete(w.Header(), key)
-		}
-		plain(w, http.StatusInternalServerError)
-		return
-	}
-	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write((*buf)[:size]) // an error is the client's end: the server sees it, too
-}
-
-// describe sets the headers that hold for any response about the file.
-func (h *Handler) describe(header http.Header, rel string, m meta) {
-	header["Content-Type"] = []string{h.types.ByName(rel)}
-	header["X-Content-Type-Options"] = []string{"nosniff"}
-	var tag [40]byte
-	b := append(tag[:0], '"')
-	b = strconv.AppendInt(b, m.size, 16)
-	b = append(b, '-')
-	b = strconv.AppendInt(b, m.mtime.UnixNano(), 16)
-	header["Etag"] = []string{string(append(b, '"'))}
-}
-
-// epoch says whether t stands for "no time", as http.ServeContent has it.
-func epoch(t time.Time) bool { return t.IsZero() || t.Equal(time.Unix(0, 0)) }
-
-// conditional says whether the request asks for more than the whole file.
-func conditional(h http.Header) bool {
-	for _, key := range [...]string{"Range", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since"} {
-		if _, ok := h[key]; ok {
-			return true
-		}
-	}
-	return false
-}
-
-// fewRanges returns r, or when it asks for too many ranges, one without them.
-func fewRanges(r *http.Request) *http.Request {
-	if strings.Count(r.Header.Get("Range"), ",") < maxRanges {
-		return r
-	}
-	whole := new(*r)
-	whole.Header = r.Header.Clone()
-	whole.Header.Del("Range")
-	return whole
 }
 
 // redirect sends the client to path, a clean one of this site, with its query.
@@ -358,7 +306,7 @@ func redirect(w http.ResponseWriter, r *http.Request, path string) {
 func escapeBytes(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c >= 0x7f {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '#' { // "#": it would end the query
 			fmt.Fprintf(&b, "%%%02X", c)
 		} else {
 			b.WriteByte(c)

@@ -1,5 +1,13 @@
-// Package supervise holds what keeping a process in the wanted state needs
-// beyond starting it: how long to wait before it is started again.
+// Package supervise starts processes and helps to keep them in the wanted
+// state.
+//
+// A Command (start.go) is a program, and as what it runs; a Starter starts it:
+// Local (local_unix.go) does so itself. What is to run as another user, within
+// limits or on a lifeline goes through a launcher (launch_unix.go, and
+// start_launched_unix.go on this side), for which main calls Launch first. Child
+// (child_unix.go) is a process that the program before this one has started,
+// when that executed this one in its place. Backoff is how long to wait before
+// what has failed is started again.
 package supervise
 
 import (

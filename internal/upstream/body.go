@@ -10,7 +10,10 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
+	"time"
 
+	"millrace/internal/requestid"
 	"millrace/internal/spool"
 )
 
@@ -47,6 +50,96 @@ func (g *Group) collect(r *http.Request) (*body, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// streamed is a body that is read while it comes.
+type streamed struct {
+	size int64  // negative: not known
+	most int64  // bytes
+	cut  func() // ends a read that waits for the client
+
+	mu     sync.Mutex // of the one who reads
+	r      io.Reader
+	got    int64
+	err    error // why it cannot be read on; io.EOF: it is all
+	closed atomic.Bool
+}
+
+// stream returns the body of r to be read as it comes; nil if it has none, or
+// if its length has to be known first and is not.
+func (g *Group) stream(w http.ResponseWriter, r *http.Request) (*streamed, error) {
+	switch {
+	case !g.cfg.StreamRequest && !(g.cfg.HTTP2 && isRPC(r.Header)) || r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody:
+		return nil, nil
+	case r.ContentLength < 0 && !g.speaksHTTP():
+		return nil, nil
+	case r.ContentLength > g.cfg.MaxBody:
+		return nil, errTooLarge
+	}
+	controller := http.NewResponseController(w)
+	if err := controller.EnableFullDuplex(); err != nil && r.ProtoMajor == 1 {
+		return nil, nil // no answer could come before the body's end: then it may as well be collected
+	}
+	return &streamed{size: r.ContentLength, most: g.cfg.MaxBody, r: r.Body, cut: func() {
+		_ = controller.SetReadDeadline(time.Unix(1, 0)) // fails on a connection that is gone, as reading will
+	}}, nil
+}
+
+// Read is used by one goroutine at a time; it may go on for longer than the
+// exchange, until close.
+func (s *streamed) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed.Load():
+		return 0, os.ErrClosed
+	case s.err != nil:
+		return 0, s.err
+	case len(p) == 0:
+		return 0, nil
+	}
+	n, err := s.r.Read(p)
+	if s.got += int64(n); s.got > s.most {
+		n, err = 0, errTooLarge
+	}
+	s.err = err
+	return n, err
+}
+
+// failed is why the client's body could not be read, nil if it could. over: the
+// client has left, or its body has failed, and a read ends by itself.
+func (s *streamed) failed(over bool) error {
+	switch {
+	case s == nil:
+		return nil
+	case over:
+		s.mu.Lock()
+	case !s.mu.TryLock(): // it is being read
+		return nil
+	}
+	defer s.mu.Unlock()
+	if s.err == io.EOF {
+		return nil
+	}
+	return s.err
+}
+
+// close ends all reading, also a read that waits: the body is the server's
+// again, which closes the connection if there is something left.
+func (s *streamed) close() {
+	if s == nil {
+		return
+	}
+	s.closed.Store(true)
+	free := s.mu.TryLock()
+	if !free {
+		s.cut()
+		s.mu.Lock()
+	}
+	defer s.mu.Unlock()
+	if free && s.err != io.EOF {
+		s.cut()
+	}
 }
 
 // reader reads the body from its start, until close.
@@ -90,20 +183,21 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 // closes, since what is left of the body is not read.
 func (g *Group) bodyError(w http.ResponseWriter, r *http.Request, err error) {
 	var disk *spool.DiskError
+	var long *http.MaxBytesError // of the route
 	w.Header().Set("Connection", "close")
 	switch {
-	case errors.Is(err, errTooLarge):
-		plainError(w, http.StatusRequestEntityTooLarge)
+	case errors.Is(err, errTooLarge), errors.As(err, &long):
+		plainError(w, r, http.StatusRequestEntityTooLarge)
 	case errors.As(err, &disk):
-		g.log.Error("cannot spool a request's body; is the disk of server.spool full?", "method", r.Method, "uri", r.RequestURI, "error", err)
-		plainError(w, http.StatusInsufficientStorage)
+		g.log.Error("cannot spool a request's body; is the disk of server.spool full?", "request", requestid.Of(r), "method", r.Method, "uri", r.RequestURI, "error", err)
+		plainError(w, r, http.StatusInsufficientStorage)
 	case errors.Is(err, spool.ErrFull):
-		g.log.Error("cannot spool a request's body; server.spool_max is reached", "method", r.Method, "uri", r.RequestURI, "used", g.cfg.Spool.Used())
+		g.log.Error("cannot spool a request's body; server.spool_max is reached", "request", requestid.Of(r), "method", r.Method, "uri", r.RequestURI, "used", g.cfg.Spool.Used())
 		w.Header().Set("Retry-After", "5")
-		plainError(w, http.StatusServiceUnavailable)
+		plainError(w, r, http.StatusServiceUnavailable)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		plainError(w, http.StatusRequestTimeout)
+		plainError(w, r, http.StatusRequestTimeout)
 	default:
-		plainError(w, http.StatusBadRequest)
+		plainError(w, r, http.StatusBadRequest)
 	}
 }

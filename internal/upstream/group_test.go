@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -98,7 +99,11 @@ func serve(t *testing.T, cfg Config, redirect Redirect) *front {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 10 * time.Second
 	}
+	if cfg.MaxFails == 0 {
+		cfg.MaxFails, cfg.FailTimeout = 1, 5*time.Second
+	}
 	f.Group = New(cfg)
+	f.Group.Start()
 	f.Server = httptest.NewServer(f.Group.Handler("", redirect))
 	t.Cleanup(func() {
 		f.Server.Close()
@@ -107,11 +112,9 @@ func serve(t *testing.T, cfg Config, redirect Redirect) *front {
 		if used := cfg.Spool.Used(); used != 0 {
 			t.Errorf("%d bytes are left in the spool", used)
 		}
-		for _, s := range f.Group.Status().Servers {
-			if s.Active != 0 {
-				t.Errorf("%s is said to answer %d requests", s.Address, s.Active)
-			}
-		}
+		eventually(t, "every server is given back", func() bool { // also by those whose connection is a tunnel
+			return !slices.ContainsFunc(f.Group.Status().Servers, func(s ServerStatus) bool { return s.Active != 0 })
+		})
 	})
 	return f
 }
@@ -172,7 +175,7 @@ func (f *front) want(path string, status int, body string) {
 
 func TestParams(t *testing.T) {
 	f := serve(t, Config{
-		Servers: []Server{{"a:1", tripper(func(_ context.Context, req *gateway.Request) (*gateway.Response, error) {
+		Servers: []Server{{Address: "a:1", RoundTripper: tripper(func(_ context.Context, req *gateway.Request) (*gateway.Response, error) {
 			body, err := io.ReadAll(orEmpty(req.Body))
 			names := map[string]int{}
 			for _, p := range req.Params {
@@ -207,7 +210,7 @@ func TestMount(t *testing.T) {
 	echo := tripper(func(_ context.Context, req *gateway.Request) (*gateway.Response, error) {
 		return says(200, req.Param("SCRIPT_NAME")+" "+req.Param("PATH_INFO")), nil
 	})
-	f := serve(t, Config{Servers: []Server{{"a:1", echo}}}, nil)
+	f := serve(t, Config{Servers: []Server{{Address: "a:1", RoundTripper: echo}}}, nil)
 	f.Server.Config.Handler = f.Group.Handler("/shop/", nil)
 	f.want("/shop/x", 200, "/shop /x")
 	f.want("/shop", 200, "/shop ")
@@ -218,7 +221,7 @@ func TestMount(t *testing.T) {
 // back end is asked, and can be had again.
 func TestBodyIsCollected(t *testing.T) {
 	sent := make(chan struct{})
-	f := serve(t, Config{Servers: []Server{{"a:1", tripper(func(_ context.Context, req *gateway.Request) (*gateway.Response, error) {
+	f := serve(t, Config{Servers: []Server{{Address: "a:1", RoundTripper: tripper(func(_ context.Context, req *gateway.Request) (*gateway.Response, error) {
 		select {
 		case <-sent:
 		default:
@@ -260,7 +263,7 @@ func TestBodyIsCollected(t *testing.T) {
 }
 
 func TestBodyTooLarge(t *testing.T) {
-	f := serve(t, Config{MaxBody: 10, Servers: []Server{{"a:1", tripper(func(_ context.Context, req *gateway.Request) (*gateway.Response, error) {
+	f := serve(t, Config{MaxBody: 10, Servers: []Server{{Address: "a:1", RoundTripper: tripper(func(_ context.Context, req *gateway.Request) (*gateway.Response, error) {
 		return says(200, req.Param("CONTENT_LENGTH")), nil
 	})}}}, nil)
 	for _, request := range []string{
@@ -309,7 +312,7 @@ func raw(t *testing.T, f *front, request string) string {
 // gets an error, not somebody else's bytes.
 func TestBodyAfterClose(t *testing.T) {
 	bodies := make(chan io.Reader, 2)
-	f := serve(t, Config{Servers: []Server{{"a:1", tripper(func(_ context.Context, req *gateway.Request) (*gateway.Response, error) {
+	f := serve(t, Config{Servers: []Server{{Address: "a:1", RoundTripper: tripper(func(_ context.Context, req *gateway.Request) (*gateway.Response, error) {
 		bodies <- req.Body
 		return says(200, "early"), nil
 	})}}}, nil)
@@ -325,7 +328,7 @@ func TestBodyAfterClose(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	var fail error
-	f := serve(t, Config{Servers: []Server{{"a:1", tripper(func(context.Context, *gateway.Request) (*gateway.Response, error) {
+	f := serve(t, Config{Servers: []Server{{Address: "a:1", RoundTripper: tripper(func(context.Context, *gateway.Request) (*gateway.Response, error) {
 		return nil, fail
 	})}}}, nil)
 	for err, status := range map[error]int{
@@ -345,8 +348,52 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestRequestID: back ends are told the request's id, whatever Connection says,
+// and so are the log and the client of an error page. What a back end answers
+// gives way to what the site shows.
+func TestRequestID(t *testing.T) {
+	var told, fail error
+	inner := serve(t, Config{Servers: []Server{{Address: "a:1", RoundTripper: tripper(func(_ context.Context, req *gateway.Request) (*gateway.Response, error) {
+		told = errors.New(req.Param("HTTP_X_REQUEST_ID"))
+		io.WriteString(req.Stderr, "a word\n")
+		if fail != nil {
+			return nil, fail
+		}
+		resp := says(200, "ok")
+		resp.Header["X-Request-Id"] = []string{"theirs"}
+		return resp, nil
+	})}}}, nil)
+	site := func(shows bool) *httptest.ResponseRecorder {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/x", nil)
+		r.Header["X-Request-Id"] = []string{"id-1"}
+		if shows {
+			w.Header()["X-Request-Id"] = []string{"id-1"}
+		}
+		inner.Group.Handler("", nil).ServeHTTP(w, r)
+		return w
+	}
+	for shows, want := range map[bool]string{true: "id-1", false: "theirs"} {
+		if w := site(shows); w.Header().Get("X-Request-Id") != want || told.Error() != "id-1" {
+			t.Errorf("shown is %q, the back end was told %q", w.Header().Get("X-Request-Id"), told)
+		}
+	}
+	eventually(t, "the log says who printed", func() bool { return len(inner.log.lines("says: a word", "request=id-1")) == 2 })
+	fail = gateway.ErrNotAnswered
+	w := site(true)
+	if b := w.Body.String(); b != "Bad Gateway\nrequest id: id-1\n" || w.Header().Get("X-Request-Id") != "id-1" {
+		t.Errorf("the page is %q, its header %v", b, w.Header())
+	}
+	if len(inner.log.lines("cannot answer a request", "request=id-1")) != 1 {
+		t.Errorf("the log: %s", inner.log)
+	}
+	h := toldHeader(&http.Request{Header: http.Header{"Connection": {"X-Request-Id"}, "X-Request-Id": {"id-1"}}}, "")
+	if h.Get("X-Request-Id") != "id-1" {
+		t.Error("a client's Connection header drops the id")
+	}
+}
+
 func TestTwoContentTypes(t *testing.T) {
-	f := serve(t, Config{Servers: []Server{{"a:1", tripper(func(context.Context, *gateway.Request) (*gateway.Response, error) {
+	f := serve(t, Config{Servers: []Server{{Address: "a:1", RoundTripper: tripper(func(context.Context, *gateway.Request) (*gateway.Response, error) {
 		return says(200, "ok"), nil
 	})}}}, nil)
 	got := raw(t, f, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\nContent-Type: a/b\r\nContent-Type: c/d\r\n\r\n")
@@ -356,7 +403,7 @@ func TestTwoContentTypes(t *testing.T) {
 }
 
 func TestStderr(t *testing.T) {
-	f := serve(t, Config{Servers: []Server{{"a:1", tripper(func(_ context.Context, req *gateway.Request) (*gateway.Response, error) {
+	f := serve(t, Config{Servers: []Server{{Address: "a:1", RoundTripper: tripper(func(_ context.Context, req *gateway.Request) (*gateway.Response, error) {
 		for _, piece := range []string{"one li", "ne\r\n\x1b[2Jtwo\x00\xff ü\n\nthree"} {
 			if n, err := io.WriteString(req.Stderr, piece); n != len(piece) || err != nil {
 				t.Errorf("Write: %d, %v", n, err)

@@ -7,12 +7,15 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"millrace/internal/forwarded"
 )
 
 // behind starts an HTTP server of h and returns its address.
@@ -231,8 +234,9 @@ func TestHTTPFailover(t *testing.T) {
 	}
 }
 
-// TestHTTPConnections: a GET takes a kept connection, and a POST is not lost
-// on one that its server has just closed.
+// TestHTTPConnections: what may be repeated takes a kept connection; a POST is
+// not lost on one that its server has just closed, and an answer to HEAD may
+// have a body that it must not have.
 func TestHTTPConnections(t *testing.T) {
 	var conns atomic.Int64
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }))
@@ -255,17 +259,53 @@ func TestHTTPConnections(t *testing.T) {
 			t.Errorf("POST: %d", res.StatusCode)
 		}
 	}
-	for range 5 { // may be repeated, but package net/http would not
+	for range 5 {
 		if res, _ := f.ask("PUT", "/", "x", nil); res.StatusCode != 200 {
 			t.Errorf("PUT: %d", res.StatusCode)
 		}
 	}
-	for range 5 { // whose answer may have a body that it must not have
+	for range 5 {
 		if res, _ := f.ask("HEAD", "/", "", nil); res.StatusCode != 200 {
 			t.Errorf("HEAD: %d", res.StatusCode)
 		}
 	}
-	if n := conns.Load(); n != 16 {
-		t.Errorf("%d connections, want a fresh one for each POST, PUT and HEAD", n)
+	if n := conns.Load(); n != 11 {
+		t.Errorf("%d connections, want one for all GETs and PUTs, and a fresh one for each POST and HEAD", n)
+	}
+}
+
+// toldHeader is what a server is told of r.
+func toldHeader(r *http.Request, mount string) http.Header {
+	h := make(http.Header)
+	requestFields(r, mount, h.Add)
+	return h
+}
+
+// Behind trusted proxies a back end is told the whole way.
+func TestChain(t *testing.T) {
+	trust := &forwarded.Trust{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Unix: true, For: true}
+	for _, test := range []struct{ remote, said, want string }{
+		{"192.0.2.1:5", "", "192.0.2.1"},
+		{"192.0.2.1:5", "6.6.6.6", "192.0.2.1"},
+		{"10.0.0.1:5", "", "10.0.0.1"},
+		{"10.0.0.1:5", "192.0.2.1", "192.0.2.1, 10.0.0.1"},
+		{"10.0.0.1:5", "6.6.6.6, 192.0.2.1, 10.0.0.2", "192.0.2.1, 10.0.0.2, 10.0.0.1"},
+		{"10.0.0.1:5", "unknown", "10.0.0.1"},
+		{"@", "192.0.2.1", "192.0.2.1"},
+		{"@", "", ""},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = test.remote
+		if test.said != "" {
+			r.Header.Set("X-Forwarded-For", test.said)
+		}
+		r.Header.Set("Connection", "X-Forwarded-For")
+		r, err := trust.Apply(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := toldHeader(r, "").Get("X-Forwarded-For"); got != test.want {
+			t.Errorf("from %s, which says %q: %q, want %q", test.remote, test.said, got, test.want)
+		}
 	}
 }

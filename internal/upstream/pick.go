@@ -1,196 +1,174 @@
 package upstream
 
-// Which server gets a request: each in its turn, but for those that could not
-// be reached and those that have all they may have.
+// Which servers may have a request. Which of them gets it is balance_policy.go's
+// matter, and that it waits if none is free balance_queue.go's.
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"millrace/gateway"
 )
 
-// passOver is how long a server that could not be connected to is left out.
-// When none other is left it is tried all the same.
-const passOver = 5 * time.Second
-
 // server is one back end; what is not constant is guarded by Group.mu.
 type server struct {
-	address string
-	backend backend
+	address  string
+	entry    *entry // of the configuration
+	backend  backend
+	capacity func() int // requests at a time that its client has room for, 0: any number; nil: so, always
+	limit    int        // max_conns; 0: none
+	weight   int
+	id       uint64 // of its address, for hashes
+	place    int    // in its tier
+	token    string // of its address, for the sticky cookie
 
-	active    int
-	answered  uint64
-	failed    uint64
-	downUntil time.Time // zero: it could be reached when last tried
+	active   int
+	counts   *counts
+	drained  bool
+	gone     bool          // its name does not stand for it any more; it leaves when it is idle
+	stop     func()        // ends its checks
+	checks   chan struct{} // closed when they have ended
+	health   health
+	passive  passive
+	since    time.Time // of slow start: when it came back; zero: it has its whole weight
+	current  int64     // of the smooth turns
+	answered time.Time // when it last did
 }
 
-// errBusy is for a request that found no free server in time.
-var errBusy = fmt.Errorf("every server has max_conns requests: %w", gateway.ErrOverloaded)
+// counts outlive a server whose group is made anew.
+type counts struct{ answered, failed atomic.Uint64 }
 
-var errNone = errors.New("the group has no server")
+// totals are counts of a group's life; see Status.
+type totals struct{ refused, late, retried uint64 }
 
-// lend takes a server that is not among tried, waiting for one that is free.
-// It is given back by done.
-func (g *Group) lend(ctx context.Context, tried []*server) (*server, error) {
-	s, wait := g.take(tried, nil)
-	if s != nil || wait == nil {
-		return s, nil
+// want is what is asked of pickLocked for one request.
+type want struct {
+	tried []*server
+	key   uint64 // of the hash, if keyed
+	keyed bool
+	token string // of the sticky cookie
+	again bool   // the request may be repeated, should its server fail
+
+	few [4]*server // room for tried
+}
+
+func (w *want) try(s *server) {
+	if w.tried == nil {
+		w.tried = w.few[:0]
 	}
-	timer := time.NewTimer(g.cfg.ConnectTimeout)
-	defer timer.Stop()
-	for {
-		var err error
-		select {
-		case <-wait:
-			if s, wait = g.take(tried, wait); s != nil || wait == nil {
-				return s, nil
-			}
-			continue
-		case <-timer.C:
-			err = errBusy
-		case <-ctx.Done():
-			err = context.Cause(ctx)
+	w.tried = append(w.tried, s)
+}
+
+// Errors of a request that got no server.
+var (
+	errBusy = fmt.Errorf("every server has as many requests as it may have, and none came free in time: %w", gateway.ErrOverloaded)
+	errFull = fmt.Errorf("every server has as many requests as it may have, and the queue is full: %w", gateway.ErrOverloaded)
+	errNone = fmt.Errorf("no server is in use: each is drained or failed its checks: %w", gateway.ErrOverloaded)
+)
+
+// off reports whether a server gets nothing, whatever happens.
+func (s *server) off() bool { return s.drained || s.gone || s.health.sick }
+
+func (s *server) full() bool {
+	most := s.most()
+	return most > 0 && s.active >= most
+}
+
+// most is how many requests it may have at a time; 0: any number.
+func (s *server) most() int {
+	if s.capacity != nil {
+		if n := s.capacity(); n > 0 && (s.limit == 0 || n < s.limit) {
+			return n
 		}
-		g.giveUp(wait)
-		return nil, err
 	}
+	return s.limit
 }
 
-// take returns the server whose turn it is, or a channel that tells when to
-// try again: wait, if it is not nil, then in front of all others. Both are nil
-// when every server was tried.
-func (g *Group) take(tried []*server, wait chan struct{}) (*server, chan struct{}) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now := time.Now()
-	var down *server // of those that cannot be reached the one to try first
-	busy := false
-	for i := range g.servers {
-		at := (g.next + i) % len(g.servers)
-		s := g.servers[at]
-		switch {
-		case slices.Contains(tried, s):
-		case now.Before(s.downUntil):
-			if down == nil || s.downUntil.Before(down.downUntil) {
-				down = s
+// pickLocked chooses a server; it takes nothing. nil and busy: there are some,
+// and one will be free. Backups have their turn when no other server is up; and
+// those that are passed over, when there is none at all.
+func (g *Group) pickLocked(w *want, now time.Time) (s *server, busy bool) {
+	if w.token != "" {
+		if s := g.tokens[w.token]; s != nil && !s.off() && s.passive.until.IsZero() && !slices.Contains(w.tried, s) && !s.full() {
+			return s, false
+		}
+	}
+	if s := g.calmLocked(w, now); s != nil {
+		return s, false
+	}
+	for _, tier := range g.tiers {
+		if s, busy := g.pickOfLocked(tier, w, now); s != nil || busy {
+			return s, busy
+		}
+	}
+	var down *server // the one to try first
+	for _, s := range g.servers {
+		if !s.off() && !s.passive.until.IsZero() && (down == nil || s.passive.until.Before(down.passive.until)) && !slices.Contains(w.tried, s) {
+			if s.full() {
+				busy = true
+				continue
 			}
-		case g.cfg.MaxConns > 0 && s.active >= g.cfg.MaxConns:
+			down = s
+		}
+	}
+	return down, busy && down == nil
+}
+
+// pickOfLocked is pickLocked among the servers of one tier.
+func (g *Group) pickOfLocked(tier []*server, w *want, now time.Time) (s *server, busy bool) {
+	free := g.scratch[:0]
+	var trial *server
+	for _, s := range tier {
+		switch {
+		case s.off() || len(w.tried) > 0 && slices.Contains(w.tried, s):
+		case !s.passive.until.IsZero():
+			if s.passive.due(now, w.again) && trial == nil && !s.full() {
+				trial = s
+			}
+		case s.full():
 			busy = true
 		default:
-			g.next = at + 1
-			if !s.downUntil.IsZero() { // one request finds out for all
-				s.downUntil = now.Add(passOver)
-			}
-			s.active++
-			if wait != nil && g.freeLocked(now) { // it was woken for another's
-				g.wakeLocked()
-			}
-			return s, nil
+			free = append(free, s)
 		}
 	}
-	switch {
-	case busy && wait == nil:
-		wait = make(chan struct{}, 1)
-		g.waiting = append(g.waiting, wait)
-	case busy:
-		g.waiting = slices.Insert(g.waiting, 0, wait)
-	case down != nil:
-		down.active++
-		return down, nil
-	default:
-		wait = nil
+	g.scratch = free
+	if trial != nil && (len(free) == 0 && !busy || len(w.tried) == 0) {
+		g.stale = true
+		trial.passive.until = now.Add(g.cfg.FailTimeout) // one request finds out for all
+		return trial, false
 	}
-	return nil, wait
-}
-
-// giveUp takes wait out of the queue. If its turn has just come, that is the
-// next one's.
-func (g *Group) giveUp(wait chan struct{}) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if i := slices.Index(g.waiting, wait); i >= 0 {
-		g.waiting = slices.Delete(g.waiting, i, i+1)
-		return
+	if len(free) == 0 {
+		return nil, busy
 	}
-	g.wakeLocked()
+	return g.choose(free, w, now), false
 }
 
-// freeLocked reports whether a server could take a request more.
-func (g *Group) freeLocked(now time.Time) bool {
-	return slices.ContainsFunc(g.servers, func(s *server) bool { return s.active < g.cfg.MaxConns && !now.Before(s.downUntil) })
+// takeLocked lends a server.
+func (g *Group) takeLocked(s *server) *server {
+	s.active++
+	return s
 }
 
-func (g *Group) wakeLocked() {
-	if len(g.waiting) > 0 {
-		g.waiting[0] <- struct{}{} // has room: it is in the queue once
-		g.waiting = slices.Delete(g.waiting, 0, 1)
-	}
-}
-
-// done gives a server back; err is why the exchange failed, nil if it did not.
-func (g *Group) done(s *server, err error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	s.active--
-	if err == nil {
-		s.answered++
-	} else {
-		s.failed++
-	}
-	g.wakeLocked()
-}
-
-// reached says that a server was connected to.
-func (g *Group) reached(s *server) {
-	g.mu.Lock()
-	again := !s.downUntil.IsZero()
-	s.downUntil = time.Time{}
-	g.mu.Unlock()
-	if again {
-		g.log.Info("a back end can be reached again", "server", s.address)
-	}
-}
-
-// unreached says that a server could not be connected to.
-func (g *Group) unreached(s *server) (first bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	first = s.downUntil.IsZero()
-	s.downUntil = time.Now().Add(passOver)
-	return first
-}
-
-// send has a server answer the request. The server is given back by done when
-// its response has been read. On an error s is the last that was tried, nil if
-// there was none.
-func (g *Group) send(ctx context.Context, x *exchange) (s *server, resp *gateway.Response, err error) {
-	var tried []*server
-	for err = errNone; ; {
-		next, lendErr := g.lend(ctx, tried)
-		if lendErr != nil {
-			err = lendErr
+// arrangeLocked puts the servers in their tiers anew, after some came or went.
+func (g *Group) arrangeLocked() {
+	g.tiers = [2][]*server{}
+	g.tokens = map[string]*server{}
+	g.ids = g.ids[:0]
+	g.even, g.stale, g.next = true, true, 0
+	for _, s := range g.servers {
+		tier := 0
+		if s.entry.Backup {
+			tier = 1
+		} else {
+			s.place = len(g.ids)
+			g.ids = append(g.ids, s.id)
 		}
-		if next == nil {
-			return s, nil, err
+		g.tiers[tier] = append(g.tiers[tier], s)
+		if s.token != "" {
+			g.tokens[s.token] = s
 		}
-		s = next
-		resp, err = s.backend.roundTrip(ctx, x)
-		if err == nil {
-			g.reached(s)
-			return s, resp, nil
-		}
-		g.done(s, err)
-		if !errors.Is(err, gateway.ErrUnreachable) || ctx.Err() != nil {
-			return s, nil, err
-		}
-		first := g.unreached(s)
-		tried = append(tried, s)
-		if first && len(tried) < len(g.servers) {
-			g.log.Warn("a back end cannot be reached; it is passed over for a while", "server", s.address, "for", passOver, "error", err)
-		}
+		g.even = g.even && s.weight == g.servers[0].weight
 	}
 }

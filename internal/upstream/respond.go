@@ -3,7 +3,6 @@ package upstream
 // From a back end's response to the client: each at its own speed.
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"millrace/gateway"
+	"millrace/internal/requestid"
 	"millrace/internal/spool"
 )
 
@@ -36,12 +36,19 @@ type cutError struct{ err error }
 func (e *cutError) Error() string { return e.err.Error() }
 func (e *cutError) Unwrap() error { return e.err }
 
-// respond writes the response of s and gives s back as soon as it is read.
-// cancel ends the exchange.
-func (g *Group) respond(w http.ResponseWriter, r *http.Request, s *server, resp *gateway.Response, cancel context.CancelFunc) {
+// respond writes the response of s and gives s back as soon as it is read. It
+// reports whether the request is to be sent again, since the response broke off
+// before anything of it was passed on.
+func (g *Group) respond(w http.ResponseWriter, x *exchange, s *server, resp *gateway.Response) (again bool) {
+	r := x.r
 	header := w.Header()
+	shown := header[requestid.Header] // the site's own word, if it shows ids
 	for name, values := range resp.Header {
 		header[name] = values
+	}
+	resp.ShowVariables(r.Context(), header)
+	if shown != nil {
+		header[requestid.Header] = shown
 	}
 	if _, ok := header["Content-Type"]; !ok {
 		header["Content-Type"] = nil // net/http must not guess one
@@ -49,16 +56,20 @@ func (g *Group) respond(w http.ResponseWriter, r *http.Request, s *server, resp 
 	if resp.Status == http.StatusNoContent {
 		delete(header, "Content-Length")
 	}
-	if r.Method == http.MethodHead || resp.Status == http.StatusNoContent || resp.Status == http.StatusNotModified {
+	if r.Method == http.MethodHead || resp.Status == http.StatusNoContent || resp.Status == http.StatusNotModified || !gateway.WantsBody(w, resp.Status) {
 		_ = resp.Body.Close() // there is nothing that could be wanted
 		g.done(s, nil)
 		w.WriteHeader(resp.Status)
-		return
+		return false
 	}
 
+	if body, ok := whole(resp); ok {
+		g.short(w, r, s, resp, body)
+		return false
+	}
 	p := g.pump(r, s, resp)
 	defer func() { // also when the client is gone, or the handler panics
-		cancel()
+		_ = p.close() // ends a read that waits; an error is the pump's to tell
 		p.pipe.CloseRead()
 		<-p.ended
 	}()
@@ -69,9 +80,22 @@ func (g *Group) respond(w http.ResponseWriter, r *http.Request, s *server, resp 
 	case begin := <-p.begin:
 		switch {
 		case begin.n == 0 && begin.err != nil && begin.err != io.EOF: // nothing was sent: it can be said properly
+			if g.again(x, s, begin.err) {
+				for name := range resp.Header {
+					delete(header, name)
+				}
+				delete(header, "Content-Type")
+				if shown != nil {
+					header[requestid.Header] = shown
+				}
+				return true
+			}
 			clear(header)
+			if shown != nil {
+				header[requestid.Header] = shown
+			}
 			g.fail(w, r, s, begin.err)
-			return
+			return false
 		case begin.err == io.EOF && resp.ContentLength < 0:
 			header["Content-Length"] = []string{strconv.Itoa(begin.n)}
 		}
@@ -85,10 +109,11 @@ func (g *Group) respond(w http.ResponseWriter, r *http.Request, s *server, resp 
 	var disk *spool.DiskError
 	switch {
 	case err == nil:
-		return
+		passTrailers(w, resp)
+		return false
 	case r.Context().Err() != nil: // the client left, and all else follows from that
 	case errors.As(err, &cut), errors.As(err, &disk):
-		g.log.Error("a response is cut short; the connection is closed", "server", s.address, "method", r.Method, "uri", r.RequestURI, "sent", n, "error", err)
+		g.log.Error("a response is cut short; the connection is closed", "server", s.address, "request", requestid.Of(r), "method", r.Method, "uri", r.RequestURI, "sent", n, "error", err)
 		_ = controller.Flush() // what there is of it leaves first
 	}
 	panic(http.ErrAbortHandler) // so that the client sees a cut, not an end
@@ -96,9 +121,11 @@ func (g *Group) respond(w http.ResponseWriter, r *http.Request, s *server, resp 
 
 // pump carries a response from the back end to a pipe.
 type pump struct {
-	pipe  *spool.Pipe
-	begin chan beginning // how the body begins
-	ended chan struct{}  // closed when the back end is free and nothing runs any more
+	direct bool // nothing is waited for
+	pipe   *spool.Pipe
+	begin  chan beginning // how the body begins
+	ended  chan struct{}  // closed when the back end is free and nothing runs any more
+	close  func() error   // of the body, once
 }
 
 // beginning is what came first of a body: its first piece, or two.
@@ -108,18 +135,22 @@ type beginning struct {
 }
 
 func (g *Group) pump(r *http.Request, s *server, resp *gateway.Response) *pump {
-	log := g.log.With("server", s.address, "method", r.Method, "uri", r.RequestURI)
+	log := g.log.With("server", s.address, "request", requestid.Of(r), "method", r.Method, "uri", r.RequestURI)
 	options := spool.PipeOptions{Memory: pipeMemory, Disk: pipeDisk, OnDegrade: func(err error) {
 		log.Warn("cannot spool a response; its back end waits for the client", "error", err)
 	}}
-	if isEventStream(resp.Header) {
+	direct := g.direct(resp.Header)
+	if direct {
 		options.Disk = 0
 	}
-	p := &pump{pipe: g.cfg.Spool.NewPipe(options), begin: make(chan beginning, 1), ended: make(chan struct{})}
+	p := &pump{
+		direct: direct, pipe: g.cfg.Spool.NewPipe(options), begin: make(chan beginning, 1), ended: make(chan struct{}),
+		close: sync.OnceValue(resp.Body.Close),
+	}
 	go func() {
 		defer close(p.ended)
 		surplus, err := p.run(resp)
-		if closing := resp.Body.Close(); err == nil && closing != nil && r.Context().Err() == nil {
+		if closing := p.close(); err == nil && closing != nil && r.Context().Err() == nil {
 			log.Warn("cannot close a back end's response", "error", closing)
 		}
 		g.done(s, err)
@@ -140,7 +171,7 @@ func (p *pump) run(resp *gateway.Response) (surplus bool, err error) {
 	left := resp.ContentLength // negative: not known
 	// A response that comes in one piece and has no length gets one: its end is
 	// waited for, though not longer than headWait.
-	hurry := left >= 0 || isEventStream(resp.Header)
+	hurry := left >= 0 || p.direct
 	total, announced := 0, false
 	for first := true; ; first = false {
 		n, err := resp.Body.Read(piece[:])
@@ -175,6 +206,20 @@ func (p *pump) run(resp *gateway.Response) (surplus bool, err error) {
 			return false, errors.Join(err, full)
 		}
 	}
+}
+
+// direct tells a response that its back end shall send at the client's speed: by
+// the app's own word, nginx's X-Accel-Buffering, if it gives one.
+func (g *Group) direct(h http.Header) bool {
+	if said := h["X-Accel-Buffering"]; len(said) == 1 {
+		switch strings.ToLower(said[0]) {
+		case "no":
+			return true
+		case "yes":
+			return isEventStream(h)
+		}
+	}
+	return g.cfg.StreamResponse || isEventStream(h) || isRPC(h)
 }
 
 // isEventStream tells a response that must never be held back.

@@ -42,7 +42,7 @@ func headOf(length int64, kind string) gateway.Head {
 // not say.
 func TestHead(t *testing.T) {
 	var resp *gateway.Response
-	f := serve(t, Config{Servers: []Server{{"a:1", tripper(func(context.Context, *gateway.Request) (*gateway.Response, error) {
+	f := serve(t, Config{Servers: []Server{{Address: "a:1", RoundTripper: tripper(func(context.Context, *gateway.Request) (*gateway.Response, error) {
 		return resp, nil
 	})}}}, nil)
 	resp = says(404, "none")
@@ -81,7 +81,7 @@ func TestHead(t *testing.T) {
 func TestSlowClient(t *testing.T) {
 	const size = 32 << 20
 	tripper, bodies := streaming(headOf(size, "a/b"))
-	f := serve(t, Config{Servers: []Server{{"a:1", tripper}}}, nil)
+	f := serve(t, Config{Servers: []Server{{Address: "a:1", RoundTripper: tripper}}}, nil)
 	c, err := net.Dial("tcp", f.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestFlush(t *testing.T) {
 		"events": headOf(-1, "Text/Event-Stream; charset=utf-8"), "text": headOf(-1, "text/plain"), "sized": headOf(6, "text/plain"),
 	} {
 		tripper, bodies := streaming(head)
-		f := serve(t, Config{Servers: []Server{{"a:1", tripper}}}, nil)
+		f := serve(t, Config{Servers: []Server{{Address: "a:1", RoundTripper: tripper}}}, nil)
 		got := make(chan *http.Response)
 		go func() {
 			res, err := http.Get(f.URL)
@@ -166,7 +166,7 @@ func TestCut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tripper, bodies := streaming(headOf(tt.length, "text/plain"))
-			f := serve(t, Config{Servers: []Server{{"a:1", tripper}}}, nil)
+			f := serve(t, Config{Servers: []Server{{Address: "a:1", RoundTripper: tripper}}}, nil)
 			go func() {
 				w := <-bodies
 				io.WriteString(w, "half")
@@ -193,7 +193,7 @@ func TestCut(t *testing.T) {
 
 // TestCutBeforeBody: as long as nothing was sent the client gets an answer.
 func TestCutBeforeBody(t *testing.T) {
-	f := serve(t, Config{Servers: []Server{{"a:1", tripper(func(context.Context, *gateway.Request) (*gateway.Response, error) {
+	f := serve(t, Config{Servers: []Server{{Address: "a:1", RoundTripper: tripper(func(context.Context, *gateway.Request) (*gateway.Response, error) {
 		resp := says(200, "")
 		resp.Header.Set("Set-Cookie", "a=1")
 		resp.Body = io.NopCloser(io.MultiReader(failing{gateway.ErrTimeout}))
@@ -216,7 +216,7 @@ func TestClientLeaves(t *testing.T) {
 	for name, begun := range map[string]bool{"before the body": false, "in the body": true} {
 		t.Run(name, func(t *testing.T) {
 			tripper, bodies := streaming(headOf(-1, "text/event-stream"))
-			f := serve(t, Config{Servers: []Server{{"a:1", tripper}}}, nil)
+			f := serve(t, Config{Servers: []Server{{Address: "a:1", RoundTripper: tripper}}}, nil)
 			c, err := net.Dial("tcp", f.Listener.Addr().String())
 			if err != nil {
 				t.Fatal(err)
@@ -246,7 +246,7 @@ func TestClientLeaves(t *testing.T) {
 // silent back end is not waited for.
 func TestWriteFails(t *testing.T) {
 	tripper, bodies := streaming(headOf(-1, "text/event-stream"))
-	f := serve(t, Config{Servers: []Server{{"a:1", tripper}}}, nil)
+	f := serve(t, Config{Servers: []Server{{Address: "a:1", RoundTripper: tripper}}}, nil)
 	ended := make(chan any, 1)
 	go func() {
 		defer func() { ended <- recover() }()
@@ -271,7 +271,7 @@ func (w *brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken
 // before it is closed.
 func TestConnectionIsKept(t *testing.T) {
 	read := make(chan bool, 1)
-	f := serve(t, Config{Servers: []Server{{"a:1", tripper(func(context.Context, *gateway.Request) (*gateway.Response, error) {
+	f := serve(t, Config{Servers: []Server{{Address: "a:1", RoundTripper: tripper(func(context.Context, *gateway.Request) (*gateway.Response, error) {
 		resp := says(200, "")
 		resp.ContentLength = 4
 		resp.Body = &toEnd{r: strings.NewReader("four"), read: read}
@@ -307,7 +307,7 @@ func (b *toEnd) Close() error {
 }
 
 func TestLocalRedirect(t *testing.T) {
-	f := serve(t, Config{MaxConns: 1, Servers: []Server{{"a:1", tripper(func(_ context.Context, req *gateway.Request) (*gateway.Response, error) {
+	f := serve(t, Config{MaxConns: 1, Servers: []Server{{Address: "a:1", RoundTripper: tripper(func(_ context.Context, req *gateway.Request) (*gateway.Response, error) {
 		resp := says(200, "not for the client")
 		resp.Header.Set("Set-Cookie", "no")
 		resp.LocalRedirect = req.Param("PATH_INFO") + "/there?q"

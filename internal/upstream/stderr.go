@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"millrace/internal/requestid"
 )
 
 // maxLine is what one record of the log takes of a back end's error stream.
@@ -18,6 +21,7 @@ const maxLine = 8 << 10
 // back end can write lines of its own to our log.
 type stderrLog struct {
 	log *slog.Logger
+	r   *http.Request
 
 	mu   sync.Mutex
 	line []byte
@@ -51,7 +55,7 @@ func (s *stderrLog) flush() {
 
 func (s *stderrLog) flushLocked() {
 	if line := strings.TrimRight(string(s.line), "\r"); line != "" {
-		s.log.Warn("the back end says: " + escape(line))
+		s.log.Warn("the back end says: "+escape(line), "request", requestid.Of(s.r), "uri", s.r.RequestURI)
 	}
 	s.line = s.line[:0]
 }

@@ -26,6 +26,7 @@ import os
 import socket
 import struct
 import sys
+import threading
 from typing import Any, Callable, Dict, Iterable, List, Tuple
 
 from millrace_worker import wsgi
@@ -39,6 +40,8 @@ BODY_BY_STREAM = 2
 BODY_BY_FILE = 4
 PING = 8  # no request; to be marked as read
 DATA = 16  # there is a file for environ["fcgi.data"]
+ASKS = ENVIRON_BY_STREAM | BODY_BY_STREAM | BODY_BY_FILE | DATA  # what has to be asked for
+TRACEBACK = 32  # if the app raises, the answer's body is the traceback
 
 # Flags of an answer frame, beyond those of wsgi.py.
 ASK = 16  # send what the packet did not hold
@@ -50,6 +53,8 @@ SLOT = 64  # bytes of one channel's part of the page
 STARTED = 0  # the request that runs, or ran last
 FINISHED = 1  # the request whose close() has returned
 CANCELLED = 2  # written by the master: nobody waits for this request's answer any more
+ENDED = 3  # written by the master before a SIGTERM: the request that it ends
+THREAD = 4  # which thread answers the requests, as threading and faulthandler number them
 
 REQUEST = struct.Struct("<QII")
 ANSWER = struct.Struct("<QIII")
@@ -62,8 +67,8 @@ Environ = Dict[str, Any]
 App = Callable[[Environ, Any], Any]
 
 
-def constants(software: str, threads: bool, processes: bool) -> Environ:
-    """What is the same in every environ of this process; whether it has other threads, and others like it."""
+def constants(software: str, threads: bool, processes: bool, once: bool) -> Environ:
+    """What is the same in every environ of this process: whether it has other threads, and others like it."""
     return {
         "GATEWAY_INTERFACE": "CGI/1.1",
         "SERVER_SOFTWARE": software,
@@ -71,7 +76,7 @@ def constants(software: str, threads: bool, processes: bool) -> Environ:
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": threads,
         "wsgi.multiprocess": processes,
-        "wsgi.run_once": False,
+        "wsgi.run_once": once,
         "wsgi.input_terminated": True,
         "wsgi.file_wrapper": wsgi.FileWrapper,
     }
@@ -84,10 +89,20 @@ class MasterGone(BaseException):
     """
 
 
+class RequestEnded(BaseException):
+    """The request has run too long: the master has answered it, and ends it and its worker.
+
+    Not an Exception, so that only what cleans up sees it.
+    """
+
+    def __str__(self) -> str:
+        return "the request ran longer than request_timeout"
+
+
 class Channel:
     """The worker's end of a channel."""
 
-    __slots__ = ("id", "requests", "answers", "page", "words", "seq", "exchange")
+    __slots__ = ("id", "requests", "answers", "page", "words", "seq", "name", "exchange")
 
     def __init__(self, number: int, requests: int, answers: int, page: mmap.mmap, slot: int) -> None:
         self.id = number  # the master's; with seq it names a request in the log
@@ -98,6 +113,7 @@ class Channel:
         self.page = page
         self.words = memoryview(page)[slot * SLOT : (slot + 1) * SLOT].cast("Q")
         self.seq = 0  # the request that runs, or ran last
+        self.name = ""  # its id
         self.exchange = wsgi.Exchange(self.send, self.send_file, self.cancelled)
 
     def close(self) -> None:
@@ -115,6 +131,13 @@ class Channel:
 
     def cancelled(self) -> bool:
         return self.words[CANCELLED] == self.seq
+
+    def marked(self) -> bool:
+        """Whether the request that runs is to be ended; once true, it is not again."""
+        words = self.words
+        found = words[ENDED] == words[STARTED] > words[FINISHED]
+        words[ENDED] = 0
+        return found
 
     def send(self, flags: int, head: bytes, body: bytes) -> None:
         prefix = ANSWER.pack(self.seq, flags, len(head), len(body)) + head
@@ -140,6 +163,7 @@ class Channel:
 
     def announce(self) -> None:
         """Say that the channel can be lent."""
+        self.words[THREAD] = threading.get_ident()
         self.send(READY, b"", b"%d" % os.getpid())
 
     def refuse(self, reason: str) -> None:
@@ -199,7 +223,7 @@ class Channel:
             if flags == PING:
                 words[FINISHED] = seq
                 continue
-            if flags:
+            if flags and flags & ASKS:
                 blob, stream, data = self.ask(flags)
                 environ = loads(packet[header:] if not flags & ENVIRON_BY_STREAM else blob)
             else:
@@ -207,15 +231,16 @@ class Channel:
                 stream = bytes_io(packet[header + size :])
             if type(environ) is not dict:
                 raise ValueError("request %d: environ is no dict" % seq)
+            self.name = environ.get("HTTP_X_REQUEST_ID", "")  # for output.py: 40 ns
             environ.update(fixed)
             environ["wsgi.input"] = stream
-            if flags and data is not None:
+            if flags and flags & DATA:
                 environ["fcgi.data"] = data
             exchange.status = None
             exchange.head_sent = exchange.ended = False
             result: Any = None
             try:
-                result = app(environ, start_response)
+                result = exchange.watched(app, environ) if flags and flags & TRACEBACK else app(environ, start_response)
                 kind = type(result)
                 if kind is list or kind is tuple:
                     finish(result[0] if len(result) == 1 else b"".join(result))
@@ -226,23 +251,23 @@ class Channel:
                     finish(b"".join(result))
                 else:
                     exchange.body(result)
-            except MasterGone:
+            except (MasterGone, RequestEnded):
                 raise
             except wsgi.ClientLeft:
                 pass
             except BaseException:  # SystemExit too: an app must not stop its worker in silence
-                exchange.fail(environ)
+                exchange.fail(environ, bool(flags & TRACEBACK))
             finally:
                 if result is not None and hasattr(result, "close"):
                     try:
                         result.close()
-                    except MasterGone:
+                    except (MasterGone, RequestEnded):
                         raise
                     except BaseException:
-                        exchange.fail(environ)
+                        exchange.fail(environ, bool(flags & TRACEBACK))
             if not exchange.ended:  # cut short because the client is gone
                 self.send(wsgi.END, b"", b"")
-            if flags:
+            if flags and flags & ASKS:
                 stream.close()
                 if data is not None:
                     data.close()

@@ -5,9 +5,11 @@ over a control socket, one JSON object a line each way:
 
 master  {"do": "start", ...}                 first of all: what to import, and how
         {"do": "fork", "process": N, "slot": S, "channel": C}
-                                             with descriptors: requests, answers, output, lifeline; and,
-                                             where threads answer requests, a control socket for the process
+                                             with descriptors: requests, answers, output, lifeline,
+                                             tracebacks; and, where threads answer requests, a control socket
+                                             for the process
         {"do": "kill", "process": N, "signal": S}
+        {"do": "trace", "process": N}        its tracebacks go to their pipe; see overtime.py
 host    {"event": "ready", ...}              the app is imported (or left to the workers)
         {"event": "failed", "traceback": T}  the import failed; the host leaves
         {"event": "unsafe", "why": [...]}    the import left what must not be shared by a fork; the host leaves
@@ -21,6 +23,9 @@ master  {"slot": S, "channel": C}            with two descriptors: requests, ans
 
 and leaves when that socket has closed and its last thread has ended.
 
+Where each request has a process of its own, the host imports nothing: each
+process imports the app inside of its one request.
+
 Only the host reaps its workers, so its report of a death is the truth, and a
 kill through the host can never hit a process id that was used again.
 
@@ -33,6 +38,7 @@ the kernel ends the worker, whatever it is doing.
 from __future__ import annotations
 
 import array
+import faulthandler
 import fcntl
 import gc
 import importlib
@@ -44,15 +50,17 @@ import random
 import select
 import signal
 import socket
+import stat
 import sys
 import threading
 import traceback
 from typing import Any, Dict, List, Optional, Tuple
 
-from millrace_worker import channel, output, preload
+from millrace_worker import channel, django_errors, leave, output, overtime, preload, warm
 
 CONTROL = 3  # descriptors that the master gives the host
 PAGE = 4
+LIFELINE = 5  # armed already (supervise.Command.Lifeline); not there on every system
 
 Message = Dict[str, Any]
 
@@ -104,11 +112,13 @@ class Control:
 class Host:
     """The state of the host process."""
 
-    def __init__(self, control: Control, page: mmap.mmap, settings: Message) -> None:
+    def __init__(self, control: Control, page: mmap.mmap, settings: Message, lifeline: bool) -> None:
+        self.lifeline = lifeline
         self.control = control
         self.page = page
         self.settings = settings
         self.app: Optional[channel.App] = None
+        self.tracebacks = overtime.prepare()
         self.workers: Dict[int, int] = {}  # the master's number of a process to its id
 
     def run(self) -> Optional[Child]:
@@ -141,10 +151,12 @@ class Host:
                             return child
                     elif message["do"] == "kill":
                         self.kill(message["process"], message["signal"])
+                    elif message["do"] == "trace":
+                        self.kill(message["process"], overtime.SIGNAL)
 
     def fork(self, message: Message) -> Optional[Child]:
         number = message["process"]
-        fds = self.control.take(5 if self.settings["threads"] else 4)
+        fds = self.control.take(6 if self.settings["threads"] else 5)
         try:
             pid = os.fork()
         except OSError as e:
@@ -165,6 +177,8 @@ class Host:
     def kill(self, number: int, signal_number: int) -> None:
         if number in self.workers:
             os.kill(self.workers[number], signal_number)
+        else:  # a master that is gone has heard of its death, and this one took its place
+            self.control.say("died", process=number, how="it had ended before")
 
     def kill_all(self) -> None:
         for pid in self.workers.values():
@@ -186,7 +200,9 @@ class Child:
         self.app = host.app
         self.page = host.page
         self.pid = os.getpid()
-        requests, answers, out, self.lifeline = fds[:4]
+        requests, answers, out, self.lifeline, tracebacks = fds[:5]
+        if host.lifeline:
+            os.close(LIFELINE)  # it is the host's group's
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
@@ -196,10 +212,16 @@ class Child:
         os.dup2(out, 2)
         os.close(out)
         hold_lifeline(self.lifeline)
+        self.tracebacks = os.dup2(tracebacks, host.tracebacks, inheritable=False)
+        os.close(tracebacks)
+        if not gil() or not hasattr(faulthandler, "register"):
+            overtime.watch(self.tracebacks)
         random.seed()
-        self.control = Control(fds[4]) if self.settings["threads"] else None
+        self.control = Control(fds[5]) if self.settings["threads"] else None
         self.threads: Dict[channel.Channel, threading.Thread] = {}
         self.channel = self.open(message, requests, answers)
+        if signal.getsignal(signal.SIGTERM) is ignore:  # else it is the app's
+            signal.signal(signal.SIGTERM, self.end_request)
         # A child that the app forks must not hold the channels, or answer on them.
         os.register_at_fork(after_in_child=self.let_go)
 
@@ -211,27 +233,48 @@ class Child:
             one.close()
         if self.control is not None:
             self.control.socket.close()
-        try:
-            os.close(self.lifeline)
-        except OSError:
-            pass
+        for fd in (self.lifeline, self.tracebacks):
+            try:
+                os.close(fd)
+            except OSError:
+                pass
+        if signal.getsignal(signal.SIGTERM) == self.end_request:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def end_request(self, number: int, frame: Any) -> None:
+        """The handler of SIGTERM: ends the requests that the master has marked, and nothing else.
+
+        A supervisor may send one to every process of the service, and what
+        runs must end first.
+        """
+        if self.control is None:
+            if self.channel.marked():
+                raise channel.RequestEnded
+            return
+        for one, thread in list(self.threads.items()):
+            if one.marked() and thread.ident is not None:
+                overtime.raise_in(thread.ident, channel.RequestEnded)
 
     def run(self) -> None:
         settings = self.settings
         try:
-            if self.app is None:
-                self.app = find(settings)
-            if settings["after_fork"]:
-                resolve(settings["after_fork"])()
+            if settings["once"]:
+                self.app = late(settings)
+            else:
+                if self.app is None:
+                    self.app = find(settings)
+                after_fork(settings)
         except BaseException:
             self.channel.refuse(traceback.format_exc())
             sys.exit(1)
-        self.fixed = channel.constants(settings["software"], settings["threads"] > 1, settings["multiprocess"])
+        self.fixed = fixed(settings)
         if self.control is not None:
             self.run_threads(self.control)
         else:
             output.Here.channel = self.channel
             self.serve(self.channel)
+        if settings["preload"]:
+            leave.leave(0)
         sys.exit(0)
 
     def serve(self, one: channel.Channel) -> None:
@@ -239,6 +282,8 @@ class Child:
         try:
             one.announce()
             one.serve(self.app, self.fixed)
+        except channel.RequestEnded:
+            pass  # and this worker with it, in good order
         except (channel.MasterGone, OSError) as e:
             # Also where a child that the app forked returns into this loop.
             sys.stderr.write("worker stops: %s\n" % e)
@@ -277,6 +322,8 @@ class Child:
         try:
             one.announce()
             one.serve(self.app, self.fixed)
+        except channel.RequestEnded:
+            pass
         except BaseException as e:
             if os.getpid() != self.pid:  # a child that the app forked has returned into this loop
                 os._exit(1)
@@ -329,7 +376,30 @@ def find(settings: Message) -> channel.App:
     app: channel.App = resolve(settings["wsgi"])
     if not callable(app):
         raise TypeError("%s is a %s, not a WSGI callable" % (settings["wsgi"], type(app).__name__))
+    django_errors.listen()
     return app
+
+
+def late(settings: Message) -> channel.App:
+    """An app that is imported by its request: an import that fails is that request's error."""
+
+    def application(environ: channel.Environ, start_response: Any) -> Any:
+        importlib.invalidate_caches()
+        app = find(settings)
+        after_fork(settings)
+        return app(environ, start_response)
+
+    return application
+
+
+def after_fork(settings: Message) -> None:
+    if settings["after_fork"]:
+        resolve(settings["after_fork"])()
+
+
+def fixed(settings: Message) -> channel.Environ:
+    """The part of every environ that is the same."""
+    return channel.constants(settings["software"], settings["threads"] > 1, settings["multiprocess"], settings["once"])
 
 
 def gil() -> bool:
@@ -342,16 +412,20 @@ def load(host: Host) -> bool:
     """Import the app as the settings say, and tell the master how that went."""
     settings, control = host.settings, host.control
     if settings["preload"]:
-        before = preload.snapshot()
+        watch = preload.Watch()
         try:
-            host.app = find(settings)
+            with watch:
+                host.app = find(settings)
+                if settings["warm_up"]:
+                    warm.up(host.app, settings["warm_up"], fixed(settings))
         except BaseException:
             control.say("failed", traceback=traceback.format_exc())
             return False
-        why = preload.unsafe(before)
+        why = watch.unsafe()
         if why:
             control.say("unsafe", why=why)
             return False
+        leave.remember()
         gc.freeze()  # without a collect: what is garbage now stays so, and no page is touched for it
     control.say(
         "ready",
@@ -363,8 +437,11 @@ def load(host: Host) -> bool:
     return True
 
 
-def prepare() -> Tuple[Control, mmap.mmap, Message]:
+def prepare() -> Tuple[Control, mmap.mmap, Message, bool]:
     """Take over what the master gave: descriptors, then the start message."""
+    lifeline = has_lifeline()  # before any other descriptor is opened
+    if lifeline:
+        os.set_inheritable(LIFELINE, False)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
@@ -379,7 +456,19 @@ def prepare() -> Tuple[Control, mmap.mmap, Message]:
         messages = control.messages()
         if messages:
             output.install(messages[0]["threads"] > 0)
-            return control, page, messages[0]
+            return control, page, messages[0], lifeline
+
+
+def has_lifeline() -> bool:
+    """Whether the kernel kills the host when the master is gone, also during an import that never ends."""
+    try:
+        return stat.S_ISFIFO(os.fstat(LIFELINE).st_mode)
+    except OSError:
+        return False
+
+
+def ignore(number: int, frame: Any) -> None:
+    """The host's handler of SIGTERM."""
 
 
 def main() -> None:
@@ -388,12 +477,12 @@ def main() -> None:
     # So is a SIGTERM that a supervisor sends to every process of the service:
     # what runs must end first.  A handler, since what is ignored would stay so
     # in the programs that the app starts.
-    signal.signal(signal.SIGTERM, lambda number, frame: None)
-    control, page, settings = prepare()
+    signal.signal(signal.SIGTERM, ignore)
+    control, page, settings, lifeline = prepare()
     os.chdir(settings["workdir"])
     sys.path.insert(0, settings["dir"])
     sys.argv[:] = [settings["name"]]
-    host = Host(control, page, settings)
+    host = Host(control, page, settings, lifeline)
     if not load(host):
         sys.stdout.flush()
         os._exit(1)  # what the import left behind must not delay the end

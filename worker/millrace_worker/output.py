@@ -18,7 +18,12 @@ import sys
 import threading
 from typing import Any, Iterable
 
-MARK = b"\x1e%d-%d\x1f"  # channel and request, between a record and a unit separator; zeros for none
+# The numbers of a channel and of its request, then the request's id, between a
+# record and a unit separator.
+END_OF_MARK = b"\x1f"
+MARK = b"\x1e%d-%d %s\x1f"
+NO_MARK = b"\x1e0-0\x1f"  # of no request
+FINISHED = 1  # the word of a channel that holds the number of the request that ended last; see channel.py
 ATOMIC = 4096  # bytes that a pipe takes in one piece (PIPE_BUF of Linux)
 
 
@@ -85,10 +90,11 @@ class Whole(Tagged):
         text, self.rest = text[:end], text[end:]
         piece = b""
         for line in tag(text):
-            if piece and len(piece) + len(line) > ATOMIC:
-                self.emit(piece)
-                piece = b""
-            piece += line
+            for part in parts(line):
+                if piece and len(piece) + len(part) > ATOMIC:
+                    self.emit(piece)
+                    piece = b""
+                piece += part
         if piece:
             self.emit(piece + b"\n" if self.cut else piece)
 
@@ -101,7 +107,9 @@ class Whole(Tagged):
 
 def mark() -> bytes:
     channel = here.channel
-    return MARK % ((channel.id, channel.seq) if channel is not None else (0, 0))
+    if channel is None or channel.words[FINISHED] == channel.seq:  # what an app's thread prints between two requests
+        return NO_MARK
+    return MARK % (channel.id, channel.seq, channel.name.encode("latin-1", "replace"))
 
 
 def tag(text: bytes) -> Iterable[bytes]:
@@ -110,6 +118,20 @@ def tag(text: bytes) -> Iterable[bytes]:
     *lines, last = text.split(b"\n")
     tagged = [start + line + b"\n" for line in lines]
     return [*tagged, start + last] if last else tagged
+
+
+def parts(line: bytes) -> Iterable[bytes]:
+    """A line with its mark; one that a pipe does not take in one piece, as several."""
+    if len(line) <= ATOMIC:
+        return [line]
+    ended = line.endswith(b"\n")
+    start, _, text = (line[:-1] if ended else line).partition(END_OF_MARK)
+    start += END_OF_MARK
+    size = ATOMIC - len(start) - 1
+    cut = [start + text[i : i + size] + b"\n" for i in range(0, len(text), size)]
+    if not ended:
+        cut[-1] = cut[-1][:-1]
+    return cut
 
 
 def stream(raw: Tagged) -> io.TextIOWrapper:

@@ -4,6 +4,9 @@ A database connection in two processes mixes their answers; a thread exists in
 the parent alone, and the locks that it holds are never released in a child.
 So the host looks before its first fork, and the master falls back to one
 import per worker when something is found.
+
+What is found is said in words that lead to its place: the peer of a socket,
+the path of a file, the line that started a thread.
 """
 
 from __future__ import annotations
@@ -11,13 +14,30 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import threading
 from typing import Dict, List
 
+from millrace_worker import threads
+
 FDS = "/proc/self/fd"
-TASKS = "/proc/self/task"
-LOCKS = "/proc/locks"
+FD_INFO = "/proc/self/fdinfo/%d"
 SQLITE = b"SQLite format 3\0"
+LOCKS = {"FLOCK": "flock", "POSIX": "fcntl", "OFDLCK": "fcntl"}  # the kernel's word for a lock, and the call's
+
+
+class Watch(threads.Origins):
+    """What is open now, and from now on who starts threads: around the import."""
+
+    def __enter__(self) -> Watch:
+        self.before = snapshot()
+        self.begin()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.end()
+
+    def unsafe(self) -> List[str]:
+        """What came and must not be shared, in words."""
+        return descriptors(self.before) + threads.found(self)
 
 
 def snapshot() -> Dict[int, str]:
@@ -35,16 +55,18 @@ def snapshot() -> Dict[int, str]:
     return found
 
 
-def unsafe(before: Dict[int, str]) -> List[str]:
-    """What came since the snapshot and must not be shared, in words."""
+def descriptors(before: Dict[int, str]) -> List[str]:
+    """The descriptors that came since the snapshot and must not be shared."""
     why = []
     for fd, target in sorted(snapshot().items()):
         if before.get(fd) == target:
             continue
-        what = judge(fd, target)
+        try:
+            what = judge(fd, target)
+        except OSError:
+            continue  # a thread has closed it; threads are named themselves
         if what:
             why.append("descriptor %d: %s" % (fd, what))
-    why.extend(threads())
     return why
 
 
@@ -52,55 +74,74 @@ def judge(fd: int, target: str) -> str:
     """What is wrong with sharing a descriptor; "" if nothing is."""
     if target.startswith("socket:"):
         return judge_socket(fd)
-    if target.startswith("pipe:"):
-        return "a pipe"
     if target.startswith("anon_inode:"):
-        return "an %s" % target[len("anon_inode:") :].strip("[]")
-    try:
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode):
-            return ""
-        if os.pread(fd, len(SQLITE), 0) == SQLITE:
-            return "the SQLite database %s" % target
-    except OSError:
-        return ""  # write-only: a log file
-    if ":%d " % info.st_ino in own_locks():
-        return "the locked file %s" % target
-    return ""
+        kind = target[len("anon_inode:") :].strip("[]")
+        return "an epoll" if kind == "eventpoll" else "an %s" % kind
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISFIFO(mode):
+        return "a pipe" if target.startswith("pipe:") else "the named pipe %s" % target
+    if not stat.S_ISREG(mode):
+        return ""
+    if is_sqlite(fd):
+        return "the SQLite database %s" % target
+    lock = lock_of(fd)
+    return "the file %s, locked by %s" % (target, lock) if lock else ""
 
 
 def judge_socket(fd: int) -> str:
     with socket.socket(fileno=os.dup(fd)) as s:
         if s.type == socket.SOCK_DGRAM:
             return ""  # a log's socket: each message stands alone
+        unix = s.family == socket.AF_UNIX
         try:
-            return "a socket to %s" % (s.getpeername(),)
+            peer = s.getpeername()
+            if unix and not peer:
+                return "one end of a socket pair"
+            return "a socket to %s" % place(peer)
         except OSError:
-            pass
-        try:
-            return "a socket on %s" % (s.getsockname(),)
-        except OSError:
-            return "a socket"
+            pass  # it has no peer
+        family = getattr(s.family, "name", "family %d" % s.family)
+        if unix or s.family in (socket.AF_INET, socket.AF_INET6):
+            own = s.getsockname()
+            if listens(s):
+                return "a socket that listens on %s" % place(own)
+            return "a socket (%s) that is not connected" % family
+        return "a socket (%s)" % family
 
 
-def own_locks() -> str:
-    """The lines of /proc/locks that are this process's."""
+def listens(s: socket.socket) -> bool:
+    option = getattr(socket, "SO_ACCEPTCONN", None)
     try:
-        with open(LOCKS) as f:
-            return "".join([line for line in f if " %d " % os.getpid() in line])
+        return option is not None and s.getsockopt(socket.SOL_SOCKET, option) != 0
+    except OSError:
+        return False
+
+
+def place(address: object) -> str:
+    """An address as people write it; of an abstract Unix socket, with a @."""
+    if isinstance(address, bytes):
+        return "@" + address[1:].decode("utf-8", "backslashreplace")
+    if isinstance(address, tuple) and len(address) >= 2:
+        host, port = address[:2]
+        return "[%s]:%s" % (host, port) if ":" in str(host) else "%s:%s" % (host, port)
+    return str(address)
+
+
+def is_sqlite(fd: int) -> bool:
+    try:
+        return os.pread(fd, len(SQLITE), 0) == SQLITE
+    except OSError:
+        return False  # write-only: a log file
+
+
+def lock_of(fd: int) -> str:
+    """The call that locked the file of a descriptor through it; "" if none did."""
+    try:
+        with open(FD_INFO % fd, errors="replace") as f:
+            lines = [line.split() for line in f]
     except OSError:
         return ""
-
-
-def threads() -> List[str]:
-    """Every thread but this one; those that C code started have no name."""
-    names = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
-    try:
-        count = len(os.listdir(TASKS)) - 1
-    except OSError:
-        count = len(names)
-    unknown = count - len(names)
-    found = ["thread %r" % name for name in names]
-    if unknown > 0:
-        found.append("%d thread%s not started by Python" % (unknown, "s" if unknown > 1 else ""))
-    return found
+    for words in lines:  # "lock: 1: FLOCK ADVISORY WRITE 1234 fe:00:5678 0 EOF"
+        if len(words) > 2 and words[0] == "lock:":
+            return LOCKS.get(words[2], words[2])
+    return ""

@@ -73,6 +73,8 @@ class FileWrapper:
             fd = raw.fileno()
             info = os.fstat(fd)
             offset = raw.tell()
+            if not inner.readable():
+                return None  # the app shall have its exception; the front would take us for hostile
         except (OSError, ValueError):
             return None
         if not stat.S_ISREG(info.st_mode) or info.st_size <= offset:
@@ -105,8 +107,27 @@ def content_length(headers: Headers) -> Optional[int]:
     return None
 
 
-ERROR_BODY = b"Internal Server Error\n"
+MAX_TRACEBACK = 32 * 1024  # bytes of one that a client is shown: its end, which says most
 ERROR_HEAD = encode_head("500 Internal Server Error", [("Content-Type", "text/plain; charset=utf-8")])
+
+
+def report(method: Any, uri: Any) -> str:
+    """Log the exception being handled, and return its traceback."""
+    text = traceback.format_exc()
+    words = "exception in %s %s\n%s" % (method, uri, text)
+    try:
+        sys.stderr.write(words)
+    except Exception:  # the app has closed it, or put something else in its place
+        try:
+            os.write(2, words.encode("utf-8", "backslashreplace"))
+        except OSError:
+            pass  # nobody reads any more
+    return text
+
+
+def page(text: str) -> bytes:
+    """A traceback for the client's page."""
+    return text.encode("utf-8", "backslashreplace")[-MAX_TRACEBACK:]
 
 
 class ClientLeft(OSError):
@@ -120,7 +141,7 @@ class Exchange:
     False; headers are those that came with the status.
     """
 
-    __slots__ = ("send", "send_file", "cancelled", "status", "headers", "head_sent", "ended")
+    __slots__ = ("send", "send_file", "cancelled", "status", "headers", "head_sent", "ended", "heard")
 
     def __init__(self, send: SendFrame, send_file: SendFile, cancelled: Callable[[], bool]) -> None:
         self.send = send
@@ -130,6 +151,7 @@ class Exchange:
         self.headers: Headers = []
         self.head_sent = False
         self.ended = False
+        self.heard: Optional[str] = None  # in a watched call: the traceback of an exception that the app answers itself
 
     def start_response(
         self, status: str, headers: Headers, exc_info: Optional[ExcInfo] = None
@@ -212,12 +234,12 @@ class Exchange:
         elif data:
             sys.stderr.write("response longer than its Content-Length: the rest is cut\n")
 
-    def fail(self, environ: Any) -> None:
-        """Report the exception being handled, and end the answer as far as that is still possible."""
-        sys.stderr.write(
-            "exception in %s %s\n%s"
-            % (environ.get("REQUEST_METHOD"), environ.get("REQUEST_URI"), traceback.format_exc())
-        )
+    def fail(self, environ: Any, shown: bool) -> None:
+        """Report the exception being handled, and end the answer as far as that is still possible.
+
+        The front makes the client's page; shown says that it wants the traceback for it.
+        """
+        text = report(environ.get("REQUEST_METHOD"), environ.get("REQUEST_URI"))
         if self.ended:
             return
         self.ended = True
@@ -225,4 +247,19 @@ class Exchange:
             self.send(END | FAIL, b"", b"")
         else:
             self.head_sent = True
-            self.send(HEAD | END | FAIL, ERROR_HEAD, ERROR_BODY)
+            self.send(HEAD | END | FAIL, ERROR_HEAD, page(text) if shown else b"")
+
+    def watched(self, app: Callable[[Any, Any], Any], environ: Any) -> Any:
+        """Call the app for a client that may see tracebacks: also that of an exception that its framework swallows."""
+        self.heard = ""
+        try:
+            result = app(environ, self.start_response)
+        finally:
+            text, self.heard = self.heard, None
+        if not text or self.head_sent or not str(self.status).startswith("500"):
+            return result
+        self.head_sent = self.ended = True
+        self.send(HEAD | END | FAIL, ERROR_HEAD, page(text))
+        if hasattr(result, "close"):
+            result.close()
+        return ()

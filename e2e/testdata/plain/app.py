@@ -3,6 +3,8 @@
 import os
 import time
 
+kept = []  # what the process has leaked
+
 
 def application(environ, start_response):
     name = environ["PATH_INFO"].strip("/")
@@ -11,6 +13,9 @@ def application(environ, start_response):
         body = str(os.getpid()).encode()
     elif name == "sleep":
         time.sleep(float(environ["QUERY_STRING"]))
+    elif name == "leak":
+        kept.append(b"x" * int(environ["QUERY_STRING"]))
+        time.sleep(0.001)
     elif name == "large":
         body = b"x" * int(environ["QUERY_STRING"])
     elif name == "echo":

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.parse
 
 
 def text(start_response, body):
@@ -20,6 +21,11 @@ def garbage(environ, start_response):
     print("garbage on stderr", file=sys.stderr)
     os.write(1, b"garbage on descriptor 1\n")
     os.write(2, b"\x1e99\x1ftail \xff\xfe\n" + b"y" * 20000 + b"\n")
+    return text(start_response, "fine")
+
+
+def half_a_line(environ, start_response):
+    os.write(1, urllib.parse.unquote_to_bytes(environ["QUERY_STRING"]))
     return text(start_response, "fine")
 
 
@@ -77,6 +83,12 @@ def slow_close(environ, start_response):
 def sleep(environ, start_response):
     time.sleep(float(environ["QUERY_STRING"]))
     return text(start_response, "slept")
+
+
+def gate(environ, start_response):
+    """Wait at a FIFO until somebody opens it."""
+    with open(environ["QUERY_STRING"]):
+        return text(start_response, "through")
 
 
 def slow_stream(environ, start_response):

@@ -8,7 +8,12 @@ import sys
 import tempfile
 import wsgiref.validate
 
-CLOSED = {}
+CLOSED = os.environ["MILLRACE_TEST_CLOSED"]  # a file, shared by the app's processes: a name for each close()
+
+
+def note(name):
+    with open(CLOSED, "a") as f:
+        f.write(name + "\n")
 
 
 class Body:
@@ -25,7 +30,7 @@ class Body:
         return next(self.chunks)
 
     def close(self):
-        CLOSED[self.name] = CLOSED.get(self.name, 0) + 1
+        note(self.name)
 
 
 def text(start_response, body, status="200 OK", headers=()):
@@ -34,7 +39,10 @@ def text(start_response, body, status="200 OK", headers=()):
 
 
 def closed(environ, start_response):
-    return text(start_response, str(CLOSED.get(environ["QUERY_STRING"], 0)))
+    with open(CLOSED, "a+") as f:
+        f.seek(0)
+        names = f.read().split()
+    return text(start_response, str(names.count(environ["QUERY_STRING"])))
 
 
 def counted(environ, start_response):
@@ -250,7 +258,13 @@ def endless_writes(environ, start_response):
         while True:
             write(b"x" * 65536)
     finally:
-        CLOSED[name] = CLOSED.get(name, 0) + 1
+        note(name)
+
+
+def file_to_write(environ, start_response):
+    """A file that is not open for reading."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return environ["wsgi.file_wrapper"](open(os.open(__file__, os.O_WRONLY), "wb", buffering=0))
 
 
 def file_part(environ, start_response):
@@ -274,7 +288,7 @@ class Upper:
 
     def close(self):
         self.f.close()
-        CLOSED[self.name] = CLOSED.get(self.name, 0) + 1
+        note(self.name)
 
 
 def file_like(environ, start_response):
@@ -295,6 +309,11 @@ def errors(environ, start_response):
     environ["wsgi.errors"].writelines(["and ", "lines\n"])
     environ["wsgi.errors"].flush()
     return text(start_response, "ok")
+
+
+def flags(environ, start_response):
+    names = ("wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once")
+    return text(start_response, repr([environ[name] for name in names]))
 
 
 def process(environ, start_response):

@@ -1,0 +1,89 @@
+package config
+
+// The tables within a site and its routes that say which requests are meant,
+// and what is done with them on the way.
+
+// conditionKeys are those of a Match without its Not.
+func conditionKeys() []key {
+	return []key{
+		{name: "path", field: "Path", form: formPath, doc: "An exact path (`\"/favicon.ico\"`), or a prefix (`\"/media/*\"`)."},
+		{name: "regexp", field: "Regexp", form: formRegexp, doc: "Matched against the decoded path, anywhere in it unless anchored. Its groups are `{1}`, `{2}` …, `{NAME}` for `(?P<NAME>…)`, and `{0}` is all that it matches."},
+		{name: "method", field: "Method", form: formMethods, doc: "One of these methods; `GET` is HEAD as well."},
+		{name: "header", field: "Header", form: formHeaderCondition, doc: "Values of headers: a text, `~` and a regexp, `*` for any; an empty text is a header that is missing or empty."},
+		{name: "query", field: "Query", form: formCondition, doc: "The same for the values of names in the query, the first of each."},
+		{name: "cookie", field: "Cookie", form: formHeaderCondition, doc: "The same for cookies."},
+		{name: "client", field: "Client", form: formNetworks, doc: "Addresses and networks, one of which is the client's."},
+	}
+}
+
+var notSection = &section{
+	title:   "not of %s",
+	example: "[[site.route]]",
+	doc:     "Conditions that must not all hold: as those of a route.",
+	keys:    conditionKeys(),
+}
+
+var anySection = &section{
+	title:   "any of [[%s]]",
+	example: "site.route",
+	doc:     "A list of conditions, one of which must hold beside those of the route itself: `any = [{ path = \"/a\" }, { path = \"/b/*\" }]`.",
+	keys: append(conditionKeys(),
+		key{name: "not", field: "Not", doc: "Conditions that must not all hold.", within: notSection}),
+}
+
+var rewriteSection = &section{
+	title:   "rewrite of %s",
+	example: "[[site.route]]",
+	alone:   "to",
+	doc:     "Another path, and maybe another query, for what follows: the client sees nothing of it. A route that also answers does so for the new path; one that only rewrites hands it on. `rewrite = \"/new/{1}\"` is `rewrite = { to = \"/new/{1}\" }`.",
+	keys: []key{
+		{name: "to", field: "To", form: formRewrite, doc: "The path, with placeholders, whose values are encoded. Without a `?` in it the query stays; with one it is replaced: `?{query}` keeps it, `?{query}&a=b` adds to it. Required."},
+		{name: "repeat", field: "Repeat", form: formBool, def: "false", doc: "Whether the request begins anew at the first route, at most 10 times: beyond that it is answered with 500. Without it: on to the routes below."},
+	},
+}
+
+var redirectSection = &section{
+	title:   "redirect of %s",
+	example: "[[site.route]]",
+	alone:   "to",
+	doc:     "Sends the client elsewhere. `redirect = \"https://{host}{uri}\"` is `redirect = { to = \"https://{host}{uri}\" }`.",
+	keys: []key{
+		{name: "to", field: "To", form: formRedirect, doc: "A URL, or a path on this host, with placeholders, whose values are encoded; only the text itself, or a map, can name another host. The query goes along only as `{uri}` or `?{query}`. Where it begins with a map that gives nothing, the route does not match. Required."},
+		{name: "status", field: "Status", form: formRedirectStatus, def: "302", doc: "301 and 308 are for good, 302, 303 and 307 for now; 307 and 308 keep the method and the body, 303 makes it a GET."},
+	},
+}
+
+var respondSection = &section{
+	title:   "respond of %s",
+	example: "[[site.route]]",
+	alone:   "body",
+	doc:     "A fixed response. `respond = \"OK\"` is `respond = { body = \"OK\" }`.",
+	keys: []key{
+		{name: "status", field: "Status", form: formRespondStatus, def: "200", doc: "Its status."},
+		{name: "body", field: "Body", form: formText, doc: "Its body, with placeholders, whose values are as the client sent them: not for HTML. Without it: empty, or for a status from 400 on its name."},
+		{name: "type", field: "Type", form: formMediaType, def: `"text/plain; charset=utf-8"`, doc: "The media type of the body."},
+		{name: "headers", field: "Headers", form: formHeaders, doc: "Further headers, with placeholders."},
+	},
+}
+
+var headersSection = &section{
+	title:   "headers of %s",
+	example: "[[site]]",
+	doc:     "Changes the headers of responses, errors as well: those of a site, then those of the route. First `remove`, then `set`, then `add`.",
+	keys: []key{
+		{name: "set", field: "Set", form: formHeaders, doc: "Headers in place of those that there are, with placeholders."},
+		{name: "add", field: "Add", form: formHeaders, doc: "Headers beside those that there are, with placeholders."},
+		{name: "remove", field: "Remove", form: formHeaderNames, doc: "Headers that are left out."},
+	},
+}
+
+var mapSection = &section{
+	title:   "[site.map.%s]",
+	example: "NAME",
+	doc:     "A table from one text to another: `{map.NAME}`, in the texts of this site. NAME is of letters, digits, `_` and `-`.",
+	keys: []key{
+		{name: "from", field: "From", form: formText, doc: "What is looked up, like `{host}` or `{path}`. Required."},
+		{name: "values", field: "Values", form: formLines, doc: "What there is: a text, or `~` and a regexp, tried in order where no text is the same. The values have no placeholders."},
+		{name: "default", field: "Default", form: formWord, doc: "What it is otherwise; without it: empty."},
+	},
+}

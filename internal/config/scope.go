@@ -1,0 +1,128 @@
+package config
+
+// What the texts of a site and of its routes may name, for the checks here and
+// for package server, which parses them again.
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	"millrace/internal/placeholder"
+)
+
+// Scope is what the texts of a site itself may name: its maps, the named
+// groups of its hosts, and the groups of any of its routes, which are empty
+// where another route answers. The error is of a map.
+func (s *Site) Scope() (placeholder.Scope, error) {
+	scope := placeholder.Scope{Names: s.hostNames(), Maps: make(map[string]*placeholder.Map)}
+	for i := range s.Routes {
+		of := s.Routes[i].groups()
+		scope.Whole = scope.Whole || of.Whole
+		scope.Groups = max(scope.Groups, of.Groups)
+		scope.Names = append(scope.Names, of.Names...)
+	}
+	within := scope
+	within.Maps = nil
+	for _, name := range sortedNames(s.Maps) {
+		m := s.Maps[name]
+		from, err := placeholder.Parse(m.From, within)
+		if err != nil {
+			return scope, err
+		}
+		entries := make([]placeholder.Entry, len(m.Values))
+		for i, line := range m.Values {
+			entries[i] = placeholder.Entry{Key: line.Name, Value: line.Value}
+		}
+		if scope.Maps[name], err = placeholder.NewMap(from, entries, m.Default); err != nil {
+			return scope, err
+		}
+	}
+	return scope, nil
+}
+
+// Scope is what the texts of a route may name, in a site whose scope is given.
+func (r *Route) Scope(s *Site, site placeholder.Scope) placeholder.Scope {
+	scope := r.groups()
+	scope.Maps = site.Maps
+	scope.Names = append(scope.Names, s.hostNames()...)
+	return scope
+}
+
+func sortedNames[T any](m map[string]T) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// hostNames are the named groups of a site's hosts.
+func (s *Site) hostNames() []string {
+	var names []string
+	for _, host := range s.Hosts {
+		if expr, isRegexp := strings.CutPrefix(host, "~"); isRegexp {
+			_, of := groupsOf(expr)
+			names = append(names, of...)
+		}
+	}
+	return names
+}
+
+// groups are the groups of a route's regexp, and the named ones of its other
+// conditions.
+func (r *Route) groups() placeholder.Scope {
+	var scope placeholder.Scope
+	if r.Regexp != "" {
+		scope.Whole = true
+		scope.Groups, scope.Names = groupsOf(r.Regexp)
+	}
+	for _, values := range []map[string]string{r.Header, r.Query, r.Cookie} {
+		for _, name := range sortedNames(values) {
+			if expr, isRegexp := strings.CutPrefix(values[name], "~"); isRegexp {
+				_, names := groupsOf(expr)
+				scope.Names = append(scope.Names, names...)
+			}
+		}
+	}
+	return scope
+}
+
+// groupsOf are the groups of a regexp: how many there are, and their names.
+func groupsOf(expr string) (n int, names []string) {
+	if !strings.Contains(expr, "(") {
+		return 0, nil
+	}
+	re, err := regexp.Compile(expr)
+	if err != nil { // which is refused elsewhere
+		return 0, nil
+	}
+	for _, name := range re.SubexpNames() {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	return re.NumSubexp(), names
+}
+
+// with is a scope with the further names of a form.
+func (f *form) with(scope placeholder.Scope) placeholder.Scope {
+	if len(f.names) == 0 {
+		return scope
+	}
+	scope.Extra = func(name string) placeholder.Value {
+		for _, known := range f.names {
+			family, isFamily := strings.CutSuffix(known, "*")
+			if name == known || isFamily && strings.HasPrefix(name, family) && name != family {
+				return func(dst []byte, _ *http.Request, _ any) []byte { return dst }
+			}
+		}
+		return nil
+	}
+	for _, known := range f.names {
+		scope.ExtraNames = append(scope.ExtraNames, strings.Replace(known, "*", "NAME", 1))
+	}
+	return scope
+}

@@ -1,0 +1,4 @@
+package pool
+
+// limitsMemory says that max_memory works here.
+const limitsMemory = true

@@ -1,0 +1,59 @@
+package respond
+
+import "net/http"
+
+// Headers changes the headers of responses, whatever their status: first
+// Remove, then Set, then Add.
+type Headers struct {
+	Remove []string // canonical
+	Set    []Header
+	Add    []Header
+}
+
+// Wrap puts them around next.
+func (c *Headers) Wrap(next http.Handler) http.Handler {
+	if len(c.Remove)+len(c.Set)+len(c.Add) == 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		out := &changed{headers: c, r: r}
+		out.ResponseWriter, out.watch = w, out
+		next.ServeHTTP(out, r)
+		if !out.wrote { // the server sends the head
+			out.wrote = true
+			c.change(w.Header(), r)
+		}
+	})
+}
+
+// changed is the writer of a response whose headers are changed.
+type changed struct {
+	writer
+	headers *Headers
+	r       *http.Request
+}
+
+func (c *changed) head(status int) int {
+	c.headers.change(c.Header(), c.r)
+	return status
+}
+
+func (c *Headers) change(h http.Header, r *http.Request) {
+	for _, name := range c.Remove {
+		delete(h, name)
+	}
+	for _, one := range c.Set {
+		h[one.Name] = []string{one.Line(r)}
+	}
+	for _, one := range c.Add {
+		h[one.Name] = append(h[one.Name], one.Line(r))
+	}
+}
+
+// Line is the value for a request.
+func (h *Header) Line(r *http.Request) string {
+	if text, ok := h.Value.Constant(); ok {
+		return text
+	}
+	return string(h.Value.AppendLine(nil, r))
+}
