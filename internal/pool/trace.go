@@ -16,16 +16,17 @@ import (
 )
 
 const (
-	// traceWait is how long a process may take for the first byte. It took at
+	// askWait is how long the interpreter may take for the first byte, before
+	// faulthandler is asked: long enough for one that runs, also on a machine
+	// that is busy, since faulthandler can crash one that runs.
+	askWait = 250 * time.Millisecond
+	// traceWait is how long faulthandler may take for the first byte. It took at
 	// most 10 ms, from C code that holds the interpreter's lock too.
 	traceWait = 500 * time.Millisecond
 	// traceSilence ends a traceback whose end does not show.
 	traceSilence = 200 * time.Millisecond
 	// traceLimit is how long the reading of one may take.
 	traceLimit = 3 * time.Second
-	// traceTries is how often a dump is taken until the stack that is looked
-	// for is whole.
-	traceTries = 5
 	// maxTrace is how much of one is logged.
 	maxTrace = 256 * 1024 // bytes
 	// maxTraceRead is how much a process may write before its pipe is closed:
@@ -83,12 +84,6 @@ func (proc *process) trace() {
 		}
 		threads := threadsOf(batch)
 		text, err := proc.askForTrace(pipe)
-		for range traceTries - 1 {
-			if err != nil || whole(string(text), threads) {
-				break
-			}
-			text, err = proc.askForTrace(pipe)
-		}
 		p.mu.Lock()
 		proc.endLateLocked(batch)
 		p.mu.Unlock()
@@ -115,17 +110,30 @@ func (proc *process) askForTrace(pipe *os.File) ([]byte, error) {
 		}
 		read += n
 	}
-	if err := proc.host.send(map[string]any{"do": "trace", "process": proc.number}); err != nil {
-		return nil, fmt.Errorf("its host cannot be asked: %w", err)
+	// The interpreter first: faulthandler can crash a process that runs Python.
+	var text []byte
+	var err error
+	for _, way := range [...]struct {
+		by   string
+		wait time.Duration
+	}{{"interpreter", askWait}, {"faulthandler", traceWait}} {
+		if err := proc.host.send(map[string]any{"do": "trace", "process": proc.number, "by": way.by}); err != nil {
+			return nil, fmt.Errorf("its host cannot be asked: %w", err)
+		}
+		text, err = readTrace(pipe, b[:], way.wait)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return text, err
+		}
 	}
-	return readTrace(pipe, b[:])
+	return nil, fmt.Errorf("it did not answer within %s: it is stopped, or waits for the disk", askWait+traceWait)
 }
 
-// readTrace reads one dump. The process waits while the pipe is full, so all
-// of it is read, however little is kept.
-func readTrace(pipe *os.File, b []byte) ([]byte, error) {
+// readTrace reads one dump, whose first byte may take wait; then it is
+// os.ErrDeadlineExceeded. The process waits while the pipe is full, so all of
+// it is read, however little is kept.
+func readTrace(pipe *os.File, b []byte, wait time.Duration) ([]byte, error) {
 	var text []byte
-	wait, end := traceWait, time.Now().Add(traceLimit)
+	end := time.Now().Add(traceLimit)
 	for read := 0; ; wait = traceSilence {
 		if err := pipe.SetReadDeadline(time.Now().Add(wait)); err != nil {
 			return text, err
@@ -139,8 +147,6 @@ func readTrace(pipe *os.File, b []byte) ([]byte, error) {
 				text = append(text, fmt.Sprintf("... and %d bytes more\n", read-len(text))...)
 			}
 			return text, nil
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, fmt.Errorf("it did not answer within %s: it is stopped, or waits for the disk", traceWait)
 		case errors.Is(err, io.EOF), errors.Is(err, os.ErrClosed):
 			return nil, errors.New("it has ended, or has closed its descriptors")
 		case err != nil:
@@ -161,20 +167,6 @@ func threadsOf(batch []wantedTrace) map[string]string {
 		}
 	}
 	return threads
-}
-
-// whole reports whether the stacks of the threads are whole. That of a thread
-// which runs while another takes the dump may break off at a frame that is
-// being made; what breaks off has no frame of the worker at its start.
-func whole(text string, threads map[string]string) bool {
-	for heading := range threads {
-		_, stack, _ := strings.Cut(text, heading)
-		stack, _, _ = strings.Cut(stack, "\n\n")
-		if !strings.Contains(stack, `File "<millrace_worker.channel>"`) && !strings.Contains(stack, "\n  ...\n") {
-			return false
-		}
-	}
-	return true
 }
 
 // logTraces logs a dump: for slow requests in the slow log if there is one,

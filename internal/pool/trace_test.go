@@ -89,6 +89,11 @@ func TestTracebackOfLateRequest(t *testing.T) {
 				log.wait(t, "in sleeps_in_c", "request=")
 			}
 			log.wait(t, "longer than request_timeout", "uri=/"+view)
+			// What runs Python is asked by the interpreter alone: faulthandler,
+			// which says which thread is the current one, can crash it.
+			if current := strings.Contains(log.String(), "Current thread"); view == "loops" && current || view == "holds_the_lock" && !current {
+				t.Errorf("%s: the wrong one was asked:\n%s", view, log)
+			}
 			// A thread that is not the main one is reached when it runs Python.
 			if view == "loops" || view == "waits_for_a_socket" && cfg.Threads == 0 {
 				eventually(t, func() error {
@@ -293,7 +298,7 @@ func TestReadTrace(t *testing.T) {
 		"no end":     {write: "Thread\n", want: "Thread\n"},
 		"cut":        {write: "Thread\n", close: true, want: "Thread\n"},
 		"nothing":    {close: true, fails: "it has ended"},
-		"silence":    {fails: "did not answer within"},
+		"silence":    {fails: "i/o timeout"},
 		"very large": {write: strings.Repeat(frame, 600), close: true, want: frame, tail: "bytes more\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -312,7 +317,7 @@ func TestReadTrace(t *testing.T) {
 					w.Close()
 				}
 			})
-			text, err := readTrace(r, make([]byte, 4096))
+			text, err := readTrace(r, make([]byte, 4096), 200*time.Millisecond)
 			wg.Wait()
 			if tt.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.fails) {
@@ -341,26 +346,6 @@ func TestSlowLogFails(t *testing.T) {
 	log.wait(t, "cannot write the slow log", "no space")
 	log.wait(t, "request is slow", "uri=/slow")
 	log.wait(t, `msg="a frame"`, "request=1-2")
-}
-
-func TestWhole(t *testing.T) {
-	const (
-		worker = "  File \"<millrace_worker.channel>\", line 239 in serve\n"
-		broken = "Thread 0x0000000000000010 (most recent call first):\n  File \"late.py\", line 25 in <genexpr>\n"
-		other  = "\nThread 0x0000000000000020 (most recent call first):\n" + worker
-	)
-	threads := threadsOf([]wantedTrace{{seq: 1, thread: 0x10, request: "1-1"}, {seq: 0, thread: 0x30}})
-	for text, want := range map[string]bool{
-		broken + other:          false,
-		broken + worker + other: true,
-		broken + "  ...\n":      true, // too deep: faulthandler shows 100 frames
-		other:                   false,
-		"":                      false,
-	} {
-		if whole(text, threads) != want {
-			t.Errorf("want %t for\n%s", want, text)
-		}
-	}
 }
 
 func TestSlowEntry(t *testing.T) {

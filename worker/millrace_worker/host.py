@@ -9,7 +9,8 @@ master  {"do": "start", ...}                 first of all: what to import, and h
                                              tracebacks; and, where threads answer requests, a control socket
                                              for the process
         {"do": "kill", "process": N, "signal": S}
-        {"do": "trace", "process": N}        its tracebacks go to their pipe; see overtime.py
+        {"do": "trace", "process": N, "by": "interpreter" or "faulthandler"}
+                                             its tracebacks go to their pipe; see overtime.py
 host    {"event": "ready", ...}              the app is imported (or left to the workers)
         {"event": "failed", "traceback": T}  the import failed; the host leaves
         {"event": "unsafe", "why": [...]}    the import left what must not be shared by a fork; the host leaves
@@ -152,7 +153,10 @@ class Host:
                     elif message["do"] == "kill":
                         self.kill(message["process"], message["signal"])
                     elif message["do"] == "trace":
-                        self.kill(message["process"], overtime.SIGNAL)
+                        by_interpreter = message["by"] == "interpreter"
+                        self.kill(
+                            message["process"], overtime.INTERPRETER if by_interpreter else overtime.FAULTHANDLER
+                        )
 
     def fork(self, message: Message) -> Optional[Child]:
         number = message["process"]
