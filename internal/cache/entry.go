@@ -71,10 +71,8 @@ func (ru *Rules) makeEntry(r *http.Request, key string, status int, header http.
 		whileRevalidate: v.whileRevalidate, ifError: v.ifError,
 		tags: tagsOf(header),
 	}
-	if !ru.Ignore.Vary {
-		e.vary, _ = varyNames(header)
-		e.varyValue = varyValue(e.vary, r.Header)
-	}
+	e.vary, _ = ru.varies(header)
+	e.varyValue = varyValue(e.vary, r.Header)
 	e.header = storable(header, v.drop)
 	if e.header["Date"] == nil {
 		e.header["Date"] = []string{date.UTC().Format(http.TimeFormat)}

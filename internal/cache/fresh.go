@@ -154,10 +154,8 @@ func (ru *Rules) unsafe(r *http.Request, h http.Header, v *verdict) string {
 		}
 		v.drop = append(v.drop, "Set-Cookie")
 	}
-	if names, star := varyNames(h); star && !ru.Ignore.Vary {
-		return "vary"
-	} else if len(names) > maxVary && !ru.Ignore.Vary {
-		return "vary-too-long"
+	if _, why := ru.varies(h); why != "" {
+		return why
 	}
 	if deceives(r.URL.Path, h) && !v.cookies {
 		return "type-of-another-name"

@@ -44,6 +44,10 @@ type Rules struct {
 	// counts as Authorization does. Default: it has not.
 	Known func(r *http.Request) bool
 
+	// Told says what the app is told in a header of requests, by its canonical
+	// name: for Vary, which speaks of that. Default: what the client has sent.
+	Told func(name string) Told
+
 	// IgnoreClient has Cache-Control and Pragma of requests mean nothing.
 	IgnoreClient bool
 
@@ -79,6 +83,15 @@ type Rules struct {
 	OfEntry func(w http.ResponseWriter, serial uint64, size int64)
 }
 
+// Told is what an app is told in a header of requests.
+type Told uint8
+
+const (
+	AsSent  Told = iota // what the client has sent
+	InKey               // the same in all requests of one key
+	ByOther             // what somebody behind the cache says, of each request another thing
+)
+
 // AnyStatus is the key of Rules.TTL for all others.
 const AnyStatus = 0
 
@@ -97,6 +110,33 @@ func (ru *Rules) key(r *http.Request) string {
 		b = appendKey(b, r)
 	}
 	return string(b)
+}
+
+// varies is what a response depends on: the headers that tell requests of one
+// key apart, sorted; or why they cannot be told apart by what clients send.
+func (ru *Rules) varies(h http.Header) (names []string, why string) {
+	if ru.Ignore.Vary {
+		return nil, ""
+	}
+	names, star := varyNames(h)
+	switch {
+	case star:
+		return nil, "vary"
+	case len(names) > maxVary:
+		return nil, "vary-too-long"
+	case ru.Told == nil:
+		return names, ""
+	}
+	kept := names[:0]
+	for _, name := range names {
+		switch ru.Told(name) {
+		case ByOther:
+			return nil, "vary"
+		case AsSent:
+			kept = append(kept, name)
+		}
+	}
+	return kept, ""
 }
 
 // cookieMatters says whether a request has a cookie that makes it its sender's

@@ -9,8 +9,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/textproto"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"millrace/internal/accesslog"
@@ -19,6 +21,7 @@ import (
 	"millrace/internal/config"
 	"millrace/internal/encode"
 	"millrace/internal/placeholder"
+	"millrace/internal/requestid"
 )
 
 // caches says whether a route has a cache.
@@ -58,7 +61,7 @@ func layerCache(b *builder, at *place, next http.Handler) (http.Handler, error) 
 		Space:     cacheSpace(at),
 		Heuristic: c.Heuristic, WhileRevalidate: c.WhileRevalidate, IfError: c.IfError,
 		Cookies: c.PrivateCookies, IgnoreClient: c.IgnoreClient, Separate: c.Separate, Wait: c.Wait, NoStatus: c.Quiet,
-		Enter: b.tree.enter, Leave: b.tree.leave, Detach: placeholder.Anew, OfEntry: ofEntry, Known: known,
+		Told: told(r), Enter: b.tree.enter, Leave: b.tree.leave, Detach: placeholder.Anew, OfEntry: ofEntry, Known: known,
 		Ignore: cache.Ignore{
 			CacheControl: slices.Contains(c.Ignore, "cache-control"), Expires: slices.Contains(c.Ignore, "expires"),
 			AccelExpires: slices.Contains(c.Ignore, "x-accel-expires"), SetCookie: slices.Contains(c.Ignore, "set-cookie"),
@@ -104,6 +107,41 @@ func layerCache(b *builder, at *place, next http.Handler) (http.Handler, error) 
 	return b.server.cache.Wrap(next, rules), nil
 }
 
+// told says what apps are told in the headers of a route's requests: some the
+// layers behind the cache say, whatever the client has sent.
+func told(r *config.Route) func(name string) cache.Told {
+	names := map[string]cache.Told{
+		"X-Forwarded-For": cache.ByOther, "X-Real-Ip": cache.ByOther, requestid.Header: cache.ByOther,
+		"X-Forwarded-Prefix": cache.InKey,
+	}
+	inKey := func(placeholders ...string) cache.Told {
+		for _, p := range placeholders {
+			if key := r.Cache.Key; key != "" && !strings.Contains(key, p) {
+				return cache.ByOther
+			}
+		}
+		return cache.InKey
+	}
+	host, scheme := "{host}", "{scheme}"
+	names["Host"], names["X-Forwarded-Host"] = inKey(host), inKey(host)
+	names["X-Forwarded-Proto"], names["X-Forwarded-Port"] = inKey(scheme), inKey(host, scheme, "{port}")
+	if c := r.RequestHeaders; c != nil {
+		for _, name := range c.Remove {
+			names[textproto.CanonicalMIMEHeaderKey(name)] = cache.InKey
+		}
+		for name := range c.Add {
+			names[textproto.CanonicalMIMEHeaderKey(name)] = cache.ByOther
+		}
+		for name, text := range c.Set {
+			names[textproto.CanonicalMIMEHeaderKey(name)] = cache.ByOther
+			if !strings.Contains(text, "{") {
+				names[textproto.CanonicalMIMEHeaderKey(name)] = cache.InKey
+			}
+		}
+	}
+	return func(name string) cache.Told { return names[name] }
+}
+
 // anyText says whether a text is neither empty nor "0" for a request.
 func anyText(texts []*placeholder.Text, r *http.Request) bool {
 	var room [64]byte
@@ -120,7 +158,7 @@ func anyText(texts []*placeholder.Text, r *http.Request) bool {
 // is stored is used again.
 func cacheSpace(at *place) string {
 	r := at.route
-	text, err := json.Marshal([]any{at.site.Hosts, r.Match(), r.Any, r.App, r.Upstream, r.CGI, r.Script, r.Mount, r.Params, r.Rewrite, r.XSendfile, r.Filter})
+	text, err := json.Marshal([]any{at.site.Hosts, r.Match(), r.Any, r.App, r.Upstream, r.CGI, r.Script, r.Mount, r.Params, r.Rewrite, r.XSendfile, r.Filter, r.RequestHeaders, r.Internal})
 	if err != nil { // of what TOML can hold, there is none
 		text = fmt.Appendf(nil, "%+v", r)
 	}

@@ -188,3 +188,68 @@ basic_auth = { users = { jo = "{SHA}bVpFkgoVreoEnI8i1Wn/IJYlpDs=" } }
 		}
 	}
 }
+
+// TestCacheOfWhatIsToldOtherwise: Vary speaks of what the app is told. Where that
+// is not what the client has sent, its header tells no two requests apart: what
+// was made for one client's address was another's answer.
+func TestCacheOfWhatIsToldOtherwise(t *testing.T) {
+	address, _ := cachedBackend(t)
+	s := launch(t, parse(t, t.TempDir(), strings.ReplaceAll(`
+[upstream.back]
+protocol = "http"
+servers = ["{address}"]
+
+[[site]]
+listen = "127.0.0.1:0"
+
+[[site.route]]
+path = "/keyed/*"
+upstream = "back"
+cache = { key = "{path}{query}" }
+
+[[site.route]]
+path = "/told/*"
+upstream = "back"
+cache = true
+request_headers = { set = { X-Tier = "{client}", X-Place = "here" }, add = { X-More = "{client}" }, remove = ["Cookie"] }
+
+[[site.route]]
+upstream = "back"
+cache = true
+`, "{address}", address)), newFakeApps())
+	url := s.url("127.0.0.1:0")
+	for _, tt := range []struct {
+		path, vary string
+		others     bool // who sends another value gets the same
+		kept       bool
+	}{
+		{"/a", "X-Forwarded-For", false, false},
+		{"/b", "x-real-ip", false, false},
+		{"/c", "X-Request-Id, Accept", false, false},
+		{"/d", "X-Forwarded-Host", true, true},
+		{"/e", "X-Forwarded-Proto", true, true},
+		{"/f", "X-Tier", false, true},
+		{"/keyed/d", "Host", false, false},
+		{"/keyed/e", "X-Forwarded-Proto", false, false},
+		{"/told/a", "X-Tier", false, false},
+		{"/told/b", "X-More", false, false},
+		{"/told/c", "X-Place", true, true},
+		{"/told/d", "Cookie", true, true},
+	} {
+		path := tt.path + "?cache-control=public,max-age=60&vary=" + strings.ReplaceAll(tt.vary, " ", "")
+		name, _, _ := strings.Cut(tt.vary, ",")
+		for i, value := range []string{"1.2.3.4", "1.2.3.4", "9.9.9.9"} {
+			eventually(t, "no fetch runs", func() bool { return s.cache.Status().Fetching == 0 })
+			header := name + ": " + value
+			if name == "Host" {
+				header = "X-A: b"
+			}
+			res, _ := ask(t, "GET", url+path, header)
+			got := res.Header.Get("Cache-Status")
+			want := map[bool]string{true: "millrace; hit", false: "millrace; fwd="}[i == 1 && tt.kept || i == 2 && tt.others]
+			if res.StatusCode != 200 || !strings.HasPrefix(got, want) || !tt.kept && !strings.Contains(got, "detail=vary") {
+				t.Errorf("%s, Vary: %s, request %d: %d, Cache-Status: %s; want %q", tt.path, tt.vary, i+1, res.StatusCode, got, want)
+			}
+		}
+	}
+}
