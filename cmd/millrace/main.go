@@ -11,6 +11,8 @@
 //	millrace stop [TARGET]     let running requests end, then stop
 //	millrace request URL       a request to any back end, over any gateway protocol
 //	millrace bench URL         the same under load
+//	millrace svscan, svc, …    the supervisor: the daemontools family, also by argv[0]
+//	millrace install-links DIR links for these names
 //	millrace version
 //
 // The exit status is 0 for done, 1 for failed, 2 for a mistake in the command
@@ -41,6 +43,7 @@ import (
 
 	"millrace/internal/adapt"
 	"millrace/internal/config"
+	"millrace/internal/daemontools"
 	"millrace/internal/project"
 	"millrace/internal/supervise"
 )
@@ -58,6 +61,7 @@ const (
 type Main struct{}
 
 func main() {
+	daemontools.Main(os.Args)
 	supervise.Launch()
 	os.Exit(Main{}.Run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -118,6 +122,7 @@ func (m Main) command() *cobra.Command {
 		return &usageError{problem: err.Error(), hint: "millrace " + strings.TrimSpace(strings.TrimPrefix(cmd.CommandPath(), "millrace")+" --help") + " lists the flags"}
 	})
 	root.AddCommand(serveCommand(), runfcgiCommand(), checkCommand(), statusCommand(), reloadCommand(), upgradeCommand(), maintenanceCommand(), purgeCommand(), upstreamCommand(), stopCommand(), frontCommand(), requestCommand(), benchCommand(), versionCommand())
+	addSupervisor(root)
 	return root
 }
 
