@@ -31,6 +31,9 @@ func (q *query) answer(e *entry, src source, now time.Time, note string) {
 	for name, values := range e.header {
 		h[name] = values
 	}
+	if _, ok := e.header["Content-Type"]; !ok {
+		h["Content-Type"] = nil // the server must not guess one
+	}
 	h["Age"] = []string{strconv.FormatInt(int64(e.age(now)/time.Second), 10)}
 	q.h.note(h, note)
 	if e.status != http.StatusOK {

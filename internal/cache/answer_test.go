@@ -369,3 +369,20 @@ func TestInvalidationWhileScanning(t *testing.T) {
 		t.Errorf("%d files", n)
 	}
 }
+
+// TestNoGuessedType: what the app has not said of a body, nobody says: a page
+// would be made of what is none.
+func TestNoGuessedType(t *testing.T) {
+	g := newRig(t, Config{}, Rules{})
+	g.replies(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Type"] = nil
+		w.Header().Set("Cache-Control", "max-age=60")
+		io.WriteString(w, "<html>")
+	})
+	for range 2 {
+		w := g.get("/")
+		if kind, said := w.Header()["Content-Type"]; w.Body.String() != "<html>" || !said || kind != nil {
+			t.Errorf("the server may guess: %v", w.Header())
+		}
+	}
+}

@@ -39,6 +39,6 @@
 // # What it does not do
 //
 // Parts (206) are not stored, nor answers to other methods than GET. It knows no
-// configuration. What the handler behind it says with 1xx is dropped where its
-// answer may be stored.
+// configuration. What the handler behind it says with 1xx is for who asked first,
+// and for nobody else.
 package cache

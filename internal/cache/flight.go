@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -37,11 +38,15 @@ type flight struct {
 	done   chan struct{} // closed when the fetch has ended
 
 	outcome outcome
-	entry   *entry
-	why     string // it is not stored
-	status  int    // that the back end has answered
-	length  int64  // of the body that comes; -1: not known
-	body    *body
+	early   chan interim  // for who asked first
+	hinted  chan struct{} // there is one
+	hinting sync.Mutex    // held while he is told
+
+	entry  *entry
+	why    string // it is not stored
+	status int    // that the back end has answered
+	length int64  // of the body that comes; -1: not known
+	body   *body
 
 	// Of who asked first; guarded by Cache.mu.
 	fwd     string              // why there is a fetch, in the words of RFC 9211
@@ -62,6 +67,7 @@ func (h *Handler) beginLocked(key, join, fwd string, r *http.Request, stale *ent
 	f := &flight{
 		c: c, h: h, key: key, join: join, place: placeOf(r), asked: r, stale: stale, since: c.seq, fwd: fwd, length: -1,
 		ready: make(chan struct{}), done: make(chan struct{}), body: newBody(), client: w,
+		early: make(chan interim, maxEarly), hinted: make(chan struct{}, 1),
 	}
 	ctx, cancel := context.WithCancel(context.WithValue(context.WithoutCancel(r.Context()), withinKey{}, true))
 	f.cancel = cancel
@@ -193,11 +199,75 @@ func (f *flight) leave() bool {
 // claim takes the ResponseWriter of who asked first; nil: he has left.
 func (f *flight) claim() http.ResponseWriter {
 	f.c.mu.Lock()
-	defer f.c.mu.Unlock()
-	if f.client != nil {
-		f.claimed = true
+	client := f.client
+	f.claimed = client != nil
+	f.c.mu.Unlock()
+	if client != nil {
+		f.hinting.Lock() // lead tells him nothing more
+		f.hintsLocked(client)
+		f.hinting.Unlock()
 	}
-	return f.client
+	return client
+}
+
+// interim is an interim response (RFC 9110, section 15.2).
+type interim struct {
+	status int
+	header http.Header
+}
+
+// maxEarly is how many of them wait for who asked first; others are dropped.
+const maxEarly = 8
+
+// hint notes one.
+func (f *flight) hint(status int, header http.Header) {
+	select {
+	case f.early <- interim{status, header.Clone()}:
+	default:
+		return
+	}
+	select {
+	case f.hinted <- struct{}{}:
+	default:
+	}
+}
+
+// hints tells who asked first, and waits, what there is.
+func (f *flight) hints(w http.ResponseWriter) {
+	f.hinting.Lock()
+	defer f.hinting.Unlock()
+	f.c.mu.Lock()
+	claimed := f.claimed
+	f.c.mu.Unlock()
+	if !claimed {
+		f.hintsLocked(w)
+	}
+}
+
+func (f *flight) hintsLocked(w http.ResponseWriter) {
+	for {
+		select {
+		case e := <-f.early:
+			e.tell(w)
+		default:
+			return
+		}
+	}
+}
+
+func (e interim) tell(w http.ResponseWriter) {
+	to := w.Header()
+	var ours []string
+	for name, values := range e.header {
+		if to[name] == nil {
+			to[name] = values
+			ours = append(ours, name)
+		}
+	}
+	w.WriteHeader(e.status)
+	for _, name := range ours { // they are not of the response
+		delete(to, name)
+	}
 }
 
 // markTime is how long it is remembered that a key's responses are not for all,

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -492,5 +493,60 @@ func TestVariantsWhileStreaming(t *testing.T) {
 	g.settle()
 	if got := g.asked.Load(); got != 2 {
 		t.Errorf("%d fetches", got)
+	}
+}
+
+// earlyRecorder notes interim responses.
+type earlyRecorder struct {
+	*httptest.ResponseRecorder
+	early chan string
+}
+
+func (w *earlyRecorder) WriteHeader(status int) {
+	if status < 200 {
+		w.early <- strconv.Itoa(status) + " " + strings.Join(w.Header()["Link"], ",")
+		return
+	}
+	w.ResponseRecorder.WriteHeader(status)
+}
+
+// TestInterim: 103 Early Hints reach who asked first while the response is waited
+// for, whatever becomes of it, and are no part of it.
+func TestInterim(t *testing.T) {
+	for _, control := range []string{"max-age=60", "private"} {
+		g := newRig(t, Config{}, Rules{})
+		told := make(chan struct{})
+		g.replies(func(w http.ResponseWriter, r *http.Request) {
+			for _, link := range []string{"</a>", "</b>"} {
+				w.Header().Set("Link", link)
+				w.WriteHeader(http.StatusEarlyHints)
+			}
+			w.Header().Del("Link")
+			<-told
+			w.Header().Set("Cache-Control", control)
+			io.WriteString(w, "hello")
+		})
+		w := &earlyRecorder{httptest.NewRecorder(), make(chan string, 8)}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			g.h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		}()
+		for _, want := range []string{"103 </a>", "103 </b>"} {
+			select {
+			case got := <-w.early:
+				if got != want {
+					t.Errorf("%s: %q, want %q", control, got, want)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatalf("%s: no %q", control, want)
+			}
+		}
+		close(told)
+		<-done
+		if w.Code != 200 || w.Body.String() != "hello" || w.Header()["Link"] != nil || len(w.early) > 0 {
+			t.Errorf("%s: %d %v %q", control, w.Code, w.Header(), w.Body)
+		}
+		g.settle()
 	}
 }

@@ -80,16 +80,23 @@ func (q *query) fetch(e *entry, why string, vary []string, separate bool) result
 // lead answers who asked first.
 func (q *query) lead(f *flight, rd *reader) result {
 	ctx := q.r.Context()
-	select {
-	case <-f.ready:
-	case <-ctx.Done():
-		if f.leave() {
-			return answered
+	for waits := true; waits; {
+		select {
+		case <-f.ready:
+			waits = false
+		case <-f.hinted:
+			f.hints(q.w)
+		case <-ctx.Done():
+			if f.leave() {
+				return answered
+			}
+			<-f.ready
+			waits = false
 		}
-		<-f.ready
 	}
 	switch f.outcome {
 	case stored, kept:
+		f.hints(q.w)
 		q.fromFlight(f, rd, f.note(""))
 		return answered
 	case alone:

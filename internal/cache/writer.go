@@ -78,6 +78,7 @@ func (w *fetchWriter) WriteHeader(status int) {
 		return
 	}
 	if status < 200 {
+		w.f.hint(status, w.h)
 		return
 	}
 	w.began = true
