@@ -32,7 +32,7 @@ func refuse(path string) string {
 		switch c := path[i]; {
 		case c < 0x20 || c == 0x7f:
 			return "control character in the path"
-		case c == '/':
+		case c == '/', c == '\\': // to a back end on Windows, or one that is written for it
 			if dots(path[segment:i]) {
 				return "dot segment in the path"
 			}
@@ -45,7 +45,15 @@ func refuse(path string) string {
 	return ""
 }
 
-func dots(segment string) bool { return segment == "." || segment == ".." }
+// dots reports whether a segment leads elsewhere: to servers of servlets also
+// with a parameter ("..;", RFC 3986, section 3.3), which they drop first.
+func dots(segment string) bool {
+	if segment == "" || segment[0] != '.' {
+		return false
+	}
+	segment, _, _ = strings.Cut(segment, ";")
+	return segment == "." || segment == ".."
+}
 
 func notFound(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "404 not found", http.StatusNotFound)
