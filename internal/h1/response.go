@@ -212,6 +212,12 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, http.ErrHijacked
 	}
 	w.noContinue()
+	// Nobody else reads once the client may speak the other protocol: what a
+	// look at a reset connection is told, the next one is not.
+	w.c.unwatch()
+	if w.c.left.Load() && w.c.r == w.c.w { // a look is under way
+		w.c.leaves()
+	}
 	if w.wrote {
 		if err := w.FlushError(); err != nil {
 			return nil, nil, err

@@ -115,6 +115,9 @@ func (g *Group) switchProtocols(w http.ResponseWriter, r *http.Request, s *serve
 		client: client, back: back, early: early,
 		idle: g.cfg.UpgradeTimeout, half: g.cfg.Timeout,
 	}
+	if r.Context().Err() != nil {
+		t.cut(nil) // the client had left; its connection need not say so twice
+	}
 	sent, err := g.tunnels.run(t)
 	g.done(s, nil)
 	carried(w, sent)
