@@ -31,7 +31,15 @@ const (
 
 // supervision are those that keep services and control them.
 func supervision() []Program {
-	return []Program{}
+	return []Program{
+		{"svc", "[-udopchaitkx] DIR...", "Control services: up, down, once, pause, signals", svc},
+		{"svok", "DIR", "Say by the exit status whether a service is supervised", svok},
+		{"svstat", "[--json] DIR...", "Say how services are", svstat},
+		{"readproctitle", "WORDS... DOTS", "Show the last of what is read in the list of processes", readproctitle},
+		{"fghack", "PROGRAM...", "Keep a program in the foreground that goes into the background", fghack},
+		{"pgrphack", "PROGRAM...", "Run a program in a process group of its own", pgrphack},
+		{"setlock", "[-nNxX] FILE PROGRAM...", "Run a program with a file locked", setlock},
+	}
 }
 
 // Find returns the program of a name.

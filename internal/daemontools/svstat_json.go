@@ -1,0 +1,52 @@
+//go:build unix
+
+package daemontools
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// sightJSON is a line of svstat --json. Its fields are documented in
+// docs/supervisor.md.
+type sightJSON struct {
+	Service    string     `json:"service"`
+	Supervised bool       `json:"supervised"`
+	Problem    string     `json:"problem,omitempty"`
+	Up         *bool      `json:"up,omitempty"`
+	PID        *uint32    `json:"pid,omitempty"`
+	Since      *time.Time `json:"since,omitempty"`
+	Seconds    *uint64    `json:"seconds,omitempty"`
+	NormallyUp *bool      `json:"normally_up,omitempty"`
+	Paused     *bool      `json:"paused,omitempty"`
+	Want       string     `json:"want,omitempty"`
+}
+
+// json is a line, with its end.
+func (s *sight) json(dir string, now time.Time) []byte {
+	out := sightJSON{Service: dir, Problem: s.problem, Supervised: s.problem == ""}
+	if s.problem == "" {
+		st := &s.status
+		up, paused, age, since := st.PID != 0, st.PID != 0 && st.Paused != 0, st.age(now), st.since().UTC()
+		out.Up, out.Paused, out.Seconds, out.NormallyUp = &up, &paused, &age, &s.normallyUp
+		if up {
+			out.PID = &st.PID
+		}
+		if y := since.Year(); y >= 0 && y <= 9999 { // what JSON can say
+			out.Since = &since
+		}
+		switch st.Want {
+		case 'u':
+			out.Want = "up"
+		case 'd':
+			out.Want = "down"
+		default:
+			out.Want = "once"
+		}
+	}
+	text, err := json.Marshal(out)
+	if err != nil {
+		return nil // it is made of strings, numbers and times that JSON can say
+	}
+	return append(text, '\n')
+}
