@@ -150,17 +150,56 @@ func apiShows(w http.ResponseWriter, r *http.Request) {
 
 func TestAuthorize(t *testing.T) {
 	for _, protocol := range []string{"http", "fastcgi", "scgi", "uwsgi", "ajp"} {
-		t.Run(protocol, func(t *testing.T) { testAuthorize(t, protocol) })
+		t.Run(protocol, func(t *testing.T) { testAuthorize(t, protocol, 1) })
+	}
+	for _, version := range []int{2, 3} {
+		t.Run(fmt.Sprintf("over HTTP/%d", version), func(t *testing.T) { testAuthorize(t, "http", version) })
 	}
 }
 
-func testAuthorize(t *testing.T, protocol string) {
+// spoken makes a site one that is spoken to in a version of HTTP, and returns who
+// asks it, once it is launched: at one.test but for HTTP/1.1.
+func spoken(t *testing.T, dir, text string, version int) (config string, by func(s *serving) (client http.RoundTripper, url string)) {
+	t.Helper()
+	if version == 1 {
+		return text, func(s *serving) (http.RoundTripper, string) {
+			return &http.Transport{DisableCompression: true, DisableKeepAlives: true}, s.url("127.0.0.1:0")
+		}
+	}
+	a := newAuthority(t)
+	a.issue(t, dir, "one", false, "one.test")
+	const listen = "listen = \"127.0.0.1:0\"\n"
+	text = strings.Replace(text, listen, listen+"tls = { certificate = \"{dir}/one.pem\", key = \"{dir}/one.key\" }\n", 1)
+	return text, func(s *serving) (http.RoundTripper, string) {
+		at := s.hostPort("127.0.0.1:0")
+		if version == 3 {
+			return a.client3(t, at).Transport, "https://one.test"
+		}
+		client := a.client(at, true).Transport.(*http.Transport)
+		client.DisableCompression = true
+		t.Cleanup(client.CloseIdleConnections)
+		return client, "https://one.test"
+	}
+}
+
+func testAuthorize(t *testing.T, protocol string, version int) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "files/a.txt"), "0123456789")
 	gate, sub, api := behind(t, "fastcgi", gatekeeper(nil)), behind(t, protocol, gatekeeper(nil)), behind(t, "fastcgi", apiShows)
-	cfg := parse(t, dir, fmt.Sprintf(authorizing, gate, protocol, sub, api))
-	s := launch(t, cfg, newFakeApps())
-	url := s.url("127.0.0.1:0")
+	text, by := spoken(t, dir, fmt.Sprintf(authorizing, gate, protocol, sub, api), version)
+	s := launch(t, parse(t, dir, text), newFakeApps())
+	client, url := by(s)
+	ask := func(t *testing.T, method, url string, headers ...string) (*http.Response, string) {
+		t.Helper()
+		if version > 1 { // which have no Connection
+			headers = slices.DeleteFunc(slices.Clone(headers), func(h string) bool { return strings.HasPrefix(h, "Connection: ") })
+		}
+		res, body := askBy(t, client, method, url, headers...)
+		if res.ProtoMajor != version {
+			t.Errorf("the answer is one of %s", res.Proto)
+		}
+		return res, body
+	}
 	same := protocol == "fastcgi" // its own route asks as an authorizer then
 	for _, tt := range []struct {
 		name, method, path string

@@ -93,11 +93,14 @@ func shout(w http.ResponseWriter, r *http.Request) {
 
 func TestFilter(t *testing.T) {
 	for _, protocol := range []string{"http", "fastcgi"} {
-		t.Run(protocol, func(t *testing.T) { testFilter(t, protocol) })
+		t.Run(protocol, func(t *testing.T) { testFilter(t, protocol, 1) })
+	}
+	for _, version := range []int{2, 3} {
+		t.Run(fmt.Sprintf("over HTTP/%d", version), func(t *testing.T) { testFilter(t, "http", version) })
 	}
 }
 
-func testFilter(t *testing.T, protocol string) {
+func testFilter(t *testing.T, protocol string, version int) {
 	dir := t.TempDir()
 	text := strings.Repeat("abcdefghij", 20_000)
 	write(t, filepath.Join(dir, "files/a.txt"), "abcdefghij")
@@ -128,8 +131,9 @@ func testFilter(t *testing.T, protocol string) {
 		}
 		fmt.Fprintf(w, "%s by api: %s", r.Method, body)
 	})
-	s := launch(t, parse(t, dir, fmt.Sprintf(filtering, behind(t, "fastcgi", shout), protocol, api)), newFakeApps())
-	url := s.url("127.0.0.1:0")
+	config, by := spoken(t, dir, fmt.Sprintf(filtering, behind(t, "fastcgi", shout), protocol, api), version)
+	s := launch(t, parse(t, dir, config), newFakeApps())
+	client, url := by(s)
 	for _, tt := range []struct {
 		name, method, path string
 		ask                []string
@@ -159,7 +163,7 @@ func testFilter(t *testing.T, protocol string) {
 		{"what is cut short", "GET", "/cut", nil, 502, "*", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			res, body := ask(t, tt.method, url+tt.path, tt.ask...)
+			res, body := askBy(t, client, tt.method, url+tt.path, tt.ask...)
 			if res.StatusCode != tt.want || tt.body != "*" && body != tt.body {
 				t.Errorf("%d %.80q, want %d %.80q", res.StatusCode, body, tt.want, tt.body)
 			}

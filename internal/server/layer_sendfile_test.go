@@ -50,6 +50,12 @@ servers = ["%s"]
 // ask requests a URL, with headers "Name: value".
 func ask(t *testing.T, method, url string, headers ...string) (*http.Response, string) {
 	t.Helper()
+	return askBy(t, &http.Transport{DisableCompression: true, DisableKeepAlives: true}, method, url, headers...)
+}
+
+// askBy is ask of a client of its own.
+func askBy(t *testing.T, by http.RoundTripper, method, url string, headers ...string) (*http.Response, string) {
+	t.Helper()
 	req, err := http.NewRequest(method, url, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +67,7 @@ func ask(t *testing.T, method, url string, headers ...string) (*http.Response, s
 		}
 		req.Header.Add(name, value)
 	}
-	res, err := (&http.Transport{DisableCompression: true, DisableKeepAlives: true}).RoundTrip(req)
+	res, err := by.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}
