@@ -4,6 +4,7 @@ package upstream
 // requests there are. How is its protocol's matter: see Checker.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +48,8 @@ type health struct {
 	passed  bool      // that result
 	checked time.Time // when the last ended
 	last    string    // why the last failure was
+	began   time.Time // of the first of those that failed in a row
+	unclear time.Time // since when checks have told nothing; zero: the last has
 }
 
 // watch checks s until ctx is done.
@@ -124,21 +127,49 @@ func (g *Group) checkHTTP(ctx context.Context, s *server) error {
 	return err
 }
 
-// checked notes the result of a check that began at began. A server that was
-// too busy to answer it in time, and answered requests meanwhile, is well.
+// clearLocked is what a check that began at began tells of s: err; or nothing
+// at all, where it was late. A server whose processes are all busy answers
+// checks as late as requests. If it has answered one since checks began to
+// fail, it is well; while it has as many of ours as it may have, it gets
+// nothing more anyway, and they will show how it is.
+func (g *Group) clearLocked(s *server, began time.Time, err error) (result error, clear bool) {
+	h := &s.health
+	if h.row == 0 || h.passed {
+		h.began = began
+	}
+	if err == nil || !late(err) {
+		h.unclear = time.Time{}
+		return err, true
+	}
+	if h.unclear.IsZero() {
+		h.unclear = began
+	}
+	switch {
+	case s.answered.After(h.began), s.answered.After(h.unclear):
+		h.unclear = time.Time{}
+		return nil, true
+	case s.full() && !h.sick && time.Since(h.unclear) < cmp.Or(g.cfg.Timeout, gateway.DefaultTimeout):
+		return nil, false
+	}
+	return err, true
+}
+
+// checked notes the result of a check that began at began.
 func (g *Group) checked(s *server, began time.Time, err error) {
 	now := time.Now()
 	h := &s.health
 	g.mu.Lock()
-	if err != nil && late(err) && s.answered.After(began) {
-		err = nil
+	h.checked = now
+	var clear bool
+	if err, clear = g.clearLocked(s, began, err); !clear {
+		g.mu.Unlock()
+		return
 	}
 	if passed := err == nil; passed == h.passed && h.row > 0 {
 		h.row++
 	} else {
 		h.passed, h.row = passed, 1
 	}
-	h.checked = now
 	var well, sick bool
 	switch {
 	case err != nil:

@@ -144,6 +144,74 @@ func TestHealthIsLate(t *testing.T) {
 	})
 }
 
+// slowly answers after a time; 0: never.
+type slowly struct {
+	checked
+	needs atomic.Int64
+}
+
+func (b *slowly) RoundTrip(ctx context.Context, _ *gateway.Request) (*gateway.Response, error) {
+	wait := time.Duration(b.needs.Load())
+	if wait == 0 {
+		wait = 30 * time.Second
+	}
+	select {
+	case <-time.After(wait):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if b.needs.Load() == 0 {
+		return nil, fmt.Errorf("scgi: %w", gateway.ErrTimeout)
+	}
+	return says(200, "slow"), nil
+}
+
+// TestHealthOfBusy: a server whose processes all have a request of ours, each for
+// longer than the checks wait, is not taken for a dead one; and one that is dead
+// is, though it has as many.
+func TestHealthOfBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &slowly{checked: checked{takes: time.Hour}}
+		a.needs.Store(int64(25 * time.Second))
+		log := &logBuffer{}
+		g := group(log, Config{
+			Health: Health{Interval: 5 * time.Second, Timeout: 2 * time.Second, Passes: 2, Fails: 2}, Timeout: 30 * time.Second,
+			QueueTimeout: time.Hour, Servers: []Server{{Address: "a", RoundTripper: a, MaxConns: 2}},
+		})
+		g.Start()
+		defer g.Close()
+		stop := make(chan struct{})
+		var clients sync.WaitGroup
+		for range 4 {
+			clients.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						answerOf(t, g, "GET")
+						time.Sleep(100 * time.Millisecond)
+					}
+				}
+			})
+		}
+		defer clients.Wait()
+		defer close(stop)
+		time.Sleep(10 * time.Minute)
+		if st := g.Status().Servers[0]; !st.Healthy || st.Answered < 40 || a.checked.n.Load() < 60 {
+			t.Errorf("it is busy: %+v, %d checks", st, a.checked.n.Load())
+		}
+		if lines := log.lines("fails its checks"); len(lines) > 0 {
+			t.Errorf("it was taken for a dead one: %s", lines)
+		}
+		a.needs.Store(0)
+		time.Sleep(2 * time.Minute)
+		if st := g.Status().Servers[0]; st.Healthy {
+			t.Errorf("it is dead: %+v", st)
+		}
+	})
+}
+
 // TestHealthEndsPassingOver: a server that was down and passes its checks is
 // used again at once, slowly if so told.
 func TestHealthEndsPassingOver(t *testing.T) {
