@@ -34,7 +34,7 @@ var layout = map[string][]string{
 	"internal/handshake":   {}, // TLS connections, parted by what is spoken on them
 	"internal/xconnect":    {}, // has net/http take WebSockets over HTTP/2; initialised before it
 	"internal/suggest":     {},
-	"internal/placeholder": {"internal/suggest"},
+	"internal/placeholder": {"gateway", "internal/suggest"},
 	"internal/config":      {"internal/auth", "internal/limit", "internal/placeholder", "internal/suggest"}, // hashes, rates and texts are checked when they are loaded
 	"internal/adapt":       {"internal/config", "internal/suggest"},
 	"internal/listen":      {},
@@ -56,7 +56,7 @@ var layout = map[string][]string{
 	"internal/authorize":   {"gateway", "internal/requestid"}, // what an authorizer answers is a gateway's response
 	"internal/filter":      {"gateway", "internal/requestid", "internal/spool"},
 	"internal/limit":       {"internal/placeholder"},
-	"internal/forwarded":   {},
+	"internal/forwarded":   {"gateway"},
 	"internal/accesslog":   {"internal/logfile", "internal/placeholder"},
 	"internal/docroot":     {},
 	"internal/script":      {"internal/docroot"},

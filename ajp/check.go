@@ -18,7 +18,7 @@ func (c *Client) Check(ctx context.Context) error {
 		return c.wrap(err)
 	}
 	defer s.forget()
-	defer context.AfterFunc(ctx, func() { s.nc.Close() })()
+	defer gateway.AfterFunc(ctx, func() { s.nc.Close() })()
 	err = s.pong(s.timeout())
 	switch {
 	case err == nil:

@@ -46,7 +46,7 @@ const maxOwed = 2
 func (s *clientConn) roundTrip(ctx context.Context, out *outgoing) (*gateway.Response, error) {
 	x := &call{s: s, ctx: ctx, left: -1}
 	if ctx.Done() != nil {
-		x.stop = context.AfterFunc(ctx, s.close)
+		x.stop = gateway.AfterFunc(ctx, s.close)
 	}
 	s.used = true
 	s.extend()

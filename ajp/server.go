@@ -430,8 +430,8 @@ func (c *serverConn) linger() {
 // violation ends a connection whose peer does not keep to the protocol.
 func (c *serverConn) violation(err error) {
 	c.log.Error("a connection is closed", "error", err)
+	c.conn.Close() // first: a handler that end wakes must not answer
 	c.end(err)
-	c.conn.Close() // so that a handler that writes notices it
 }
 
 // hungUp is for the end of what can be read.

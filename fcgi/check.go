@@ -3,6 +3,8 @@ package fcgi
 import (
 	"context"
 	"fmt"
+
+	"millrace/gateway"
 )
 
 // Check asks the program by FCGI_GET_VALUES whether it serves, on a connection
@@ -19,7 +21,7 @@ func (c *Client) Check(ctx context.Context) error {
 		return fmt.Errorf("fcgi: %s: %w", c.Address, err)
 	}
 	defer nc.Close()
-	defer context.AfterFunc(ctx, func() { nc.Close() })()
+	defer gateway.AfterFunc(ctx, func() { nc.Close() })()
 	if _, err := getValues(nc, c.timeout()); err != nil {
 		if ctx.Err() != nil {
 			err = fmt.Errorf("no answer to FCGI_GET_VALUES: %w", context.Cause(ctx))

@@ -140,7 +140,7 @@ func (c *Client) try(ctx context.Context, req *gateway.Request, after int) (*gat
 	if err := check(req); err != nil {
 		return nil, err
 	}
-	s, m, err := c.lease(ctx, after, req.Replayable())
+	s, m, err := c.lease(ctx, after, req.Replayable(), leavesAtOnce(req))
 	switch {
 	case err != nil:
 		return nil, err
@@ -148,6 +148,16 @@ func (c *Client) try(ctx context.Context, req *gateway.Request, after int) (*gat
 		return m.roundTrip(ctx, req)
 	}
 	return s.roundTrip(ctx, req)
+}
+
+// leavesAtOnce reports whether a request leaves in one write, and can be sent
+// again if that finds the connection closed.
+func leavesAtOnce(req *gateway.Request) bool {
+	if req.Body == nil {
+		return req.Data == nil
+	}
+	_, inMemory := req.Body.(interface{ Len() int })
+	return inMemory && req.Data == nil && req.GetBody != nil && req.ContentLength <= smallBody
 }
 
 // deadError is the end of a connection before any byte of a response.

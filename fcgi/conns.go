@@ -69,8 +69,9 @@ func (p *pool) opened() int {
 
 // lease returns a connection for one request: one of its own, or one to
 // share, whose number is greater than after. replayable says that the request
-// may be repeated.
-func (c *Client) lease(ctx context.Context, after int, replayable bool) (*single, *mux, error) {
+// may be repeated; looks, that whoever sends it sees before that whether the
+// connection has ended.
+func (c *Client) lease(ctx context.Context, after int, replayable, looks bool) (*single, *mux, error) {
 	if err := c.learn(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -95,7 +96,7 @@ func (c *Client) lease(ctx context.Context, after int, replayable bool) (*single
 			if s, usable := p.idleLocked(after, replayable); s != nil {
 				c.passOnLocked()
 				p.mu.Unlock()
-				if usable && s.extend() == nil && gateway.Alive(s.nc) {
+				if usable && s.extend() == nil && (looks && s.socket != nil || gateway.Alive(s.nc)) {
 					return s, nil, nil
 				}
 				s.close()

@@ -22,6 +22,7 @@ import (
 type single struct {
 	c      *Client
 	nc     net.Conn
+	socket *gateway.Socket // nil: nc has none
 	in     reader
 	out    []byte
 	keep   bool
@@ -31,11 +32,13 @@ type single struct {
 	since  time.Time // idle since
 	until  time.Time // the deadline that the connection has
 	x      *exchange // that runs, for Read
+	ask    []byte    // what leaves with the next Read
+	look   bool      // before that, whether the connection has ended
 	once   sync.Once
 }
 
 func (c *Client) newSingle(nc net.Conn, born int, keep bool) *single {
-	s := &single{c: c, nc: nc, born: born, keep: keep, opened: time.Now(), out: make([]byte, 0, 2<<10)}
+	s := &single{c: c, nc: nc, socket: gateway.NewSocket(nc), born: born, keep: keep, opened: time.Now(), out: make([]byte, 0, 2<<10)}
 	s.in = newReader(s)
 	return s
 }
@@ -73,7 +76,7 @@ func (s *single) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	for {
-		n, err := s.nc.Read(b)
+		n, err := s.receive(b)
 		if n > 0 || !isTimeout(err) {
 			return n, err
 		}
@@ -86,6 +89,27 @@ func (s *single) Read(b []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// receive reads once, after it has sent what is to be asked.
+func (s *single) receive(b []byte) (int, error) {
+	if s.socket == nil {
+		return s.nc.Read(b)
+	}
+	ask := s.ask
+	if s.ask = nil; ask == nil {
+		return s.socket.Read(b)
+	}
+	sent, n, err := s.socket.Ask(ask, b, s.look)
+	switch {
+	case sent == len(ask):
+		s.x.wrote(sent, false, nil)
+	case errors.Is(err, gateway.ErrStale):
+	default: // the program may have answered all the same
+		s.x.wrote(sent, false, err)
+		return s.socket.Read(b)
+	}
+	return n, err
 }
 
 const singleID = 1
@@ -123,15 +147,16 @@ func (s *single) roundTrip(ctx context.Context, req *gateway.Request) (*gateway.
 		s.c.pool.put(s) // nothing was sent
 		return nil, err
 	}
-	if ctx.Done() != nil {
-		x.stop = context.AfterFunc(ctx, s.close)
-	}
+	x.stop = gateway.AfterFunc(ctx, s.close)
 	kept := s.used
 	s.used = true
 	if err = s.extend(); err == nil {
-		if ready {
+		switch {
+		case ready && s.socket != nil:
+			s.ask, s.look = b, kept
+		case ready:
 			x.write(b, false)
-		} else {
+		default:
 			x.active = true
 			go x.send(b)
 		}
@@ -144,9 +169,7 @@ func (s *single) roundTrip(ctx context.Context, req *gateway.Request) (*gateway.
 			return &gateway.Response{Head: *head, Body: x}, nil
 		}
 	}
-	if x.stop != nil {
-		x.stop()
-	}
+	x.stop()
 	s.close()
 	return nil, x.explain(err, kept)
 }
@@ -210,7 +233,7 @@ func (x *exchange) explain(err error, kept bool) error {
 // lost reports whether an error is the connection's end.
 func lost(err error) bool {
 	var op *net.OpError
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, gateway.ErrStale) ||
 		errors.Is(err, io.ErrClosedPipe) || errors.As(err, &op)
 }
 
@@ -357,7 +380,7 @@ func surplus(stderr io.Writer) {
 
 // finish ends the exchange; errEnd is the proper end.
 func (x *exchange) finish(err error) {
-	cancelled := x.stop != nil && !x.stop()
+	cancelled := !x.stop()
 	closed := x.over.Swap(true)
 	switch {
 	case err != errEnd:
@@ -387,9 +410,7 @@ func short(address string, left int64) error {
 // tells the program. It may be called while another goroutine reads.
 func (x *exchange) Close() error {
 	if !x.over.Swap(true) {
-		if x.stop != nil {
-			x.stop()
-		}
+		x.stop()
 		x.s.close()
 	}
 	return nil

@@ -122,7 +122,7 @@ func (c *Client) values(ctx context.Context) (limits, error) {
 		return silent, err
 	}
 	defer nc.Close()
-	defer context.AfterFunc(ctx, func() { nc.Close() })()
+	defer gateway.AfterFunc(ctx, func() { nc.Close() })()
 	values, err := getValues(nc, min(askTimeout, c.timeout()))
 	if err != nil {
 		return silent, ctx.Err()

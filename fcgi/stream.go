@@ -64,7 +64,7 @@ func (m *mux) roundTrip(ctx context.Context, req *gateway.Request) (*gateway.Res
 	}
 	body := &muxBody{s: s, ctx: ctx, left: -1}
 	if ctx.Done() != nil {
-		body.stop = context.AfterFunc(ctx, func() { s.abort(context.Cause(ctx)) })
+		body.stop = gateway.AfterFunc(ctx, func() { s.abort(context.Cause(ctx)) })
 	}
 	if ready {
 		m.out.use(1)

@@ -74,7 +74,7 @@ func (e *Exchange) RoundTrip(ctx context.Context, req *Request) (*Response, erro
 	if x.timeout == 0 {
 		x.timeout = DefaultTimeout
 	}
-	x.release = context.AfterFunc(ctx, func() {
+	x.release = AfterFunc(ctx, func() {
 		x.fail(fmt.Errorf("%s: the request was given up: %w", x.protocol, context.Cause(ctx)))
 	})
 	if req.Body == nil {

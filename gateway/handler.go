@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -254,9 +253,9 @@ func redirected(r *http.Request, location string) (*http.Request, error) {
 	if count++; count > maxRedirects {
 		return nil, fmt.Errorf("more than %d local redirects, one after the other", maxRedirects)
 	}
-	ctx := context.WithValue(r.Context(), redirectsKey{}, count)
+	ctx := WithValue(r.Context(), redirectsKey{}, count)
 	if front := FrontOf(ctx); front != nil {
-		ctx = context.WithValue(ctx, frontKey{}, front.redirected(u, location))
+		ctx = WithValue(ctx, frontKey{}, front.redirected(u, location))
 	}
 	next := r.Clone(ctx)
 	next.Method, next.URL, next.RequestURI = http.MethodGet, u, location

@@ -36,7 +36,7 @@ func Ask(ctx context.Context, a *Asked) context.Context {
 	if before, _ := ctx.Value(askedKey{}).(*Asked); before == nil && a == nil {
 		return ctx
 	}
-	return context.WithValue(ctx, askedKey{}, a)
+	return WithValue(ctx, askedKey{}, a)
 }
 
 // AskedOf returns what Ask said of the request with this context, nil if it

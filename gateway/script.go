@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"net/http"
 )
 
@@ -24,7 +23,7 @@ type found struct {
 // WithScript returns r with a script, which Split then tells of. A request of
 // another path that takes r's context over, as of a local redirect, has none.
 func WithScript(r *http.Request, s Script) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), scriptKey{}, &found{s, r.URL.Path}))
+	return r.WithContext(WithValue(r.Context(), scriptKey{}, &found{s, r.URL.Path}))
 }
 
 func scriptOf(r *http.Request) *Script {

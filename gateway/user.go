@@ -13,7 +13,7 @@ type userKey struct{}
 // WithUser returns ctx with a user, whom AppendHTTP tells to the app. For a
 // request that came over a gateway protocol its front server tells instead.
 func WithUser(ctx context.Context, u User) context.Context {
-	return context.WithValue(ctx, userKey{}, &u)
+	return WithValue(ctx, userKey{}, &u)
 }
 
 // UserOf returns the user of a request's context, nil if nobody has proved to be

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"net/http"
 	"slices"
 )
@@ -15,7 +14,7 @@ func WithParams(r *http.Request, params []Param) *http.Request {
 	if params == nil && paramsOf(r) == nil {
 		return r
 	}
-	return r.WithContext(context.WithValue(r.Context(), paramsKey{}, params))
+	return r.WithContext(WithValue(r.Context(), paramsKey{}, params))
 }
 
 // AddParams is WithParams with those that r has already, which give way to

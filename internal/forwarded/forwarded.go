@@ -27,7 +27,6 @@
 package forwarded
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -35,6 +34,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"millrace/gateway"
 )
 
 // Trust says whose word is taken, and which. It is not changed once it is used.
@@ -110,7 +111,7 @@ func (t *Trust) Apply(r *http.Request) (*http.Request, error) {
 	if peer.IsValid() {
 		o.Peer = peer.String()
 	}
-	return r.WithContext(context.WithValue(r.Context(), originKey{}, o)), nil
+	return r.WithContext(gateway.WithValue(r.Context(), originKey{}, o)), nil
 }
 
 // node is one address on the way.

@@ -152,7 +152,7 @@ func (c *Client) RoundTrip(ctx context.Context, req *Request) (*gateway.Response
 			resp, err := c.exchange(ctx, k, req)
 			var dead *deadError
 			isDead := errors.As(err, &dead)
-			if err != errStale && !isDead || ctx.Err() != nil {
+			if err != gateway.ErrStale && !isDead || ctx.Err() != nil {
 				return resp, err
 			}
 			if req, err = req.anew(); err != nil {

@@ -16,8 +16,8 @@ import (
 type conn struct {
 	c      *Client
 	nc     net.Conn
-	direct *direct // nil: nc is no socket, or the system is not Linux
-	used   bool    // it has served a request
+	socket *gateway.Socket // nil: nc is no socket, or the system is not Linux
+	used   bool            // it has served a request
 	since  time.Time
 	now    time.Time // when the deadline was last looked at
 
@@ -27,12 +27,8 @@ type conn struct {
 	once  sync.Once
 }
 
-// errStale is for a kept connection that has ended, or on which something came
-// that nobody asked for.
-var errStale = errors.New("h1client: the kept connection has ended")
-
 func newConn(c *Client, nc net.Conn) *conn {
-	return &conn{c: c, nc: nc, direct: newDirect(nc)}
+	return &conn{c: c, nc: nc, socket: gateway.NewSocket(nc)}
 }
 
 func (k *conn) close() { k.once.Do(func() { _ = k.nc.Close() }) }
@@ -55,22 +51,23 @@ func (k *conn) extend() {
 // read reads what comes within the time-out.
 func (k *conn) read(b []byte) (int, error) {
 	k.extend()
-	if k.direct != nil {
-		return k.direct.read(b)
+	if k.socket != nil {
+		return k.socket.Read(b)
 	}
 	return k.nc.Read(b)
 }
 
 // talk sends a request and reads the first bytes of what comes back, into in,
-// which may be out's own memory. errStale: nothing was sent, and another
+// which may be out's own memory. gateway.ErrStale: nothing was sent, and another
 // connection should be tried.
 func (k *conn) talk(out, in []byte) (n int, err error) {
 	k.extend()
-	if k.direct != nil {
-		return k.direct.talk(out, in, k.used)
+	if k.socket != nil {
+		_, n, err = k.socket.Ask(out, in, k.used)
+		return n, err
 	}
 	if k.used && !k.alive() {
-		return 0, errStale
+		return 0, gateway.ErrStale
 	}
 	if _, err = k.nc.Write(out); err == nil {
 		n, err = k.nc.Read(in)

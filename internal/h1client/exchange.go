@@ -29,19 +29,19 @@ func (c *Client) exchange(ctx context.Context, k *conn, req *Request) (*gateway.
 	if k.used && !ready && !k.alive() {
 		k.close()
 		m.buf.free()
-		return nil, errStale
+		return nil, gateway.ErrStale
 	}
-	m.watch()
+	m.stop = gateway.AfterFunc(ctx, m.abandon)
 	if ready {
 		// All of out is gone when the first byte comes in: one buffer does.
 		var n int
 		n, err = k.talk(out, m.buf.b)
 		m.w, m.some = n, n > 0
-		if err == errStale {
+		if err == gateway.ErrStale {
 			m.end()
 			k.close()
 			m.buf.free()
-			return nil, errStale
+			return nil, gateway.ErrStale
 		}
 	} else {
 		m.up = startSender(m, req, out)
@@ -54,18 +54,6 @@ func (c *Client) exchange(ctx context.Context, k *conn, req *Request) (*gateway.
 		return nil, m.lost(err)
 	}
 	return &m.resp, nil
-}
-
-// watch has the end of the context end the exchange.
-func (m *message) watch() {
-	switch ctx := m.ctx.(type) {
-	case interface{ AfterFunc(func()) func() bool }: // package context would make a channel first
-		m.stop = ctx.AfterFunc(m.abandon)
-	default:
-		if ctx.Done() != nil {
-			m.stop = context.AfterFunc(ctx, m.abandon)
-		}
-	}
 }
 
 // first is what leaves in the first write; ready: that is all.

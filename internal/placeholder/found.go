@@ -1,8 +1,9 @@
 package placeholder
 
 import (
-	"context"
 	"net/http"
+
+	"millrace/gateway"
 )
 
 // Found is what was found out about one request on its way through the
@@ -40,7 +41,7 @@ func Keep(r *http.Request) (*http.Request, *Found) {
 		return r, f
 	}
 	f := &Found{}
-	return r.WithContext(context.WithValue(r.Context(), foundKey{}, f)), f
+	return r.WithContext(gateway.WithValue(r.Context(), foundKey{}, f)), f
 }
 
 // Anew returns r with a Found of its own that begins as r's: for a request
@@ -51,7 +52,7 @@ func Anew(r *http.Request) *http.Request {
 		return r
 	}
 	c := *f
-	return r.WithContext(context.WithValue(r.Context(), foundKey{}, &c))
+	return r.WithContext(gateway.WithValue(r.Context(), foundKey{}, &c))
 }
 
 // Name notes a named group.

@@ -4,7 +4,6 @@ package pool
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -211,7 +210,7 @@ func (p *Pool) respondFile(w http.ResponseWriter, r *http.Request, c *call, res 
 // respondPipe writes a body as it comes.
 func (p *Pool) respondPipe(w http.ResponseWriter, r *http.Request, c *call, res responseHead) {
 	defer p.stopStream(c)
-	defer context.AfterFunc(r.Context(), func() { p.stopStream(c) })() // a stream may be silent for long
+	defer gateway.AfterFunc(r.Context(), func() { p.stopStream(c) })() // a stream may be silent for long
 	if res.length < 0 && c.length >= 0 {
 		res.length = c.length // one large piece: its size is known
 		w.Header()["Content-Length"] = []string{strconv.FormatInt(res.length, 10)}

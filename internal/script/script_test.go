@@ -5,8 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"millrace/internal/docroot"
 )
@@ -182,25 +185,74 @@ func TestRoots(t *testing.T) {
 			t.Errorf("%s: %+v, %v", seen, got, err)
 		}
 	}
-	// A deploy: the root is a link, and the files are those that it leads to now.
-	link := filepath.Join(filepath.Dir(root), "current")
-	f := New(Options{Root: link, Extensions: []string{".php"}})
-	if _, err := f.Find("/a.php"); err == nil {
-		t.Error("a root that is missing is no error")
-	}
-	next := tree(t, "b.php")
-	for _, to := range []string{root, next} {
-		_ = os.Remove(link)
-		if err := os.Symlink(to, link); err != nil {
-			t.Skip(err)
+}
+
+// TestDeploy: the root is a link, and the files are those that it leads to now,
+// or led to a moment ago.
+func TestDeploy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root, next := tree(t, "a.php"), tree(t, "b.php")
+		link := filepath.Join(filepath.Dir(root), "current")
+		f := New(Options{Root: link, Extensions: []string{".php"}})
+		if _, err := f.Find("/a.php"); err == nil {
+			t.Error("a root that is missing is no error")
 		}
-		for _, name := range []string{"/a.php", "/b.php"} {
-			got, err := f.Find(name)
-			if _, there := os.Stat(filepath.Join(to, name)); err != nil || (got.Kind == Run) != (there == nil) || got.Kind == Run && got.Filename != to+name {
-				t.Errorf("%s under %s: %+v, %v", name, to, got, err)
+		for _, to := range []string{root, next} {
+			_ = os.Remove(link)
+			if err := os.Symlink(to, link); err != nil {
+				t.Skip(err)
+			}
+			time.Sleep(believed)
+			for range 2 {
+				for _, name := range []string{"/a.php", "/b.php"} {
+					got, err := f.Find(name)
+					if _, there := os.Stat(filepath.Join(to, name)); err != nil || (got.Kind == Run) != (there == nil) || got.Kind == Run && got.Filename != to+name {
+						t.Errorf("%s under %s: %+v, %v", name, to, got, err)
+					}
+				}
 			}
 		}
-	}
+	})
+}
+
+// TestMemory: what is remembered, for how long, and how much of it.
+func TestMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root := tree(t, "a.php", "b.php", "index.php", "folder/index.php")
+		f := New(Options{Root: root, Extensions: []string{".php"}, Index: "index.php", Front: "index.php"})
+		known := func() int { return len(f.seen.seen) }
+		for _, path := range []string{"/a.php/info", "/none.php", "/folder/", "/folder", "/pretty", "/../a.php"} {
+			if _, err := f.Find(path); err != nil || known() != 0 {
+				t.Errorf("%s: %v, %d remembered", path, err, known())
+			}
+		}
+		for _, path := range []string{"/a.php", "/b.php", "/a.php"} {
+			if found, err := f.Find(path); err != nil || found.Kind != Run || found.Name != path {
+				t.Errorf("%s: %+v, %v", path, found, err)
+			}
+		}
+		if known() != 2 {
+			t.Errorf("%d remembered, want 2", known())
+		}
+		_ = os.Remove(filepath.Join(root, "a.php"))
+		if found, err := f.Find("/a.php"); err != nil || found.Name != "/a.php" {
+			t.Errorf("a moment later: %+v, %v", found, err)
+		}
+		time.Sleep(believed)
+		if found, err := f.Find("/a.php"); err != nil || found.Name == "/a.php" {
+			t.Errorf("after it: %+v, %v", found, err)
+		}
+		for i := range maxSeen + 10 {
+			f.seen.put(strconv.Itoa(i), Found{}, time.Now())
+		}
+		if n := known(); n > maxSeen {
+			t.Errorf("%d remembered, want %d at most", n, maxSeen)
+		}
+		all := New(Options{Root: root, Extensions: []string{".php"}, MayRun: func(string, docroot.Info) bool { return true }})
+		if _, err := all.Find("/b.php"); err != nil || len(all.seen.seen) != 0 {
+			t.Errorf("what is asked each time is remembered: %v", err)
+		}
+	})
 }
 
 func TestSymlinks(t *testing.T) {

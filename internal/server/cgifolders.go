@@ -128,7 +128,7 @@ type cgiProgramOf struct {
 type cgiProgramKey struct{}
 
 func withProgram(r *http.Request, p *cgiProgramOf) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), cgiProgramKey{}, p))
+	return r.WithContext(gateway.WithValue(r.Context(), cgiProgramKey{}, p))
 }
 
 // cgiGroup makes what answers requests by programs of a folder.

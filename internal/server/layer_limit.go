@@ -1,12 +1,12 @@
 package server
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
+	"millrace/gateway"
 	"millrace/internal/config"
 	"millrace/internal/limit"
 )
@@ -43,7 +43,7 @@ func layerCounted(_ *builder, at *place, next http.Handler) (http.Handler, error
 		return next, nil
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), countedKey{}, &counted{})))
+		next.ServeHTTP(w, r.WithContext(gateway.WithValue(r.Context(), countedKey{}, &counted{})))
 	}), nil
 }
 

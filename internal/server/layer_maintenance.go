@@ -1,8 +1,9 @@
 package server
 
 import (
-	"context"
 	"net/http"
+
+	"millrace/gateway"
 )
 
 // duringKey marks a request that has begun while there was maintenance of
@@ -14,7 +15,7 @@ type duringKey struct{}
 func layerBegan(b *builder, _ *place, next http.Handler) (http.Handler, error) {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if b.server.closed.Load() != nil {
-			r = r.WithContext(context.WithValue(r.Context(), duringKey{}, true))
+			r = r.WithContext(gateway.WithValue(r.Context(), duringKey{}, true))
 		}
 		next.ServeHTTP(w, r)
 	}), nil

@@ -3,11 +3,11 @@ package server
 // Requests over TLS that came to another site than their connection is for.
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"strings"
 
+	"millrace/gateway"
 	"millrace/internal/certs"
 	"millrace/internal/route"
 )
@@ -37,7 +37,7 @@ func (b *builder) directed(table *certs.Table, next http.Handler) http.Handler {
 		}
 		trusted := b.trust != nil && b.trust.Trusts(r.RemoteAddr)
 		if !table.Serves(asked, route.Host(r.Host), trusted) {
-			r = r.WithContext(context.WithValue(r.Context(), misdirectedKey{}, true))
+			r = r.WithContext(gateway.WithValue(r.Context(), misdirectedKey{}, true))
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -101,9 +100,9 @@ func again(r *http.Request, location string, inside bool) (*http.Request, error)
 	if err != nil || !strings.HasPrefix(location, "/") {
 		return nil, fmt.Errorf("a local redirect to %.64q, which is no path", location)
 	}
-	ctx := context.WithValue(r.Context(), reentryKey{}, depth+1)
+	ctx := gateway.WithValue(r.Context(), reentryKey{}, depth+1)
 	if inside != isInside(r) {
-		ctx = context.WithValue(ctx, insideKey{}, inside)
+		ctx = gateway.WithValue(ctx, insideKey{}, inside)
 	}
 	ctx = gateway.Ask(ctx, nil) // what is asked of one is not asked of another
 	next := placeholder.Anew(r.Clone(ctx))

@@ -4,7 +4,6 @@ package server
 // the route is, so that what is no script's goes on with the routes below.
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -99,7 +98,7 @@ func (s *scripts) pick(r *http.Request) (*http.Request, bool) {
 		}
 		return r, true
 	}
-	return r.WithContext(context.WithValue(r.Context(), sortedKey{}, &sorted{found.Kind, r.URL.Path, err})), true
+	return r.WithContext(gateway.WithValue(r.Context(), sortedKey{}, &sorted{found.Kind, r.URL.Path, err})), true
 }
 
 // script is what the app is told of a script.

@@ -3,8 +3,9 @@ package upstream
 // Headers that the configuration says an HTTP back end is to be told.
 
 import (
-	"context"
 	"net/http"
+
+	"millrace/gateway"
 )
 
 // Told are headers of a request that are as somebody has set, or left them out:
@@ -19,7 +20,7 @@ type toldKey struct{}
 
 // Tell returns r with what back ends over HTTP are to be told.
 func Tell(r *http.Request, t *Told) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), toldKey{}, t))
+	return r.WithContext(gateway.WithValue(r.Context(), toldKey{}, t))
 }
 
 // toldOf is what Tell has set; nil for nothing.
