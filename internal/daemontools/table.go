@@ -32,6 +32,8 @@ const (
 // supervision are those that keep services and control them.
 func supervision() []Program {
 	return []Program{
+		{"svscan", "[--separate] [--grace=8s] [DIR]", "Keep all services in a folder running", svscan},
+		{"supervise", "DIR", "Keep one service running", superviseProgram},
 		{"svc", "[-udopchaitkx] DIR...", "Control services: up, down, once, pause, signals", svc},
 		{"svok", "DIR", "Say by the exit status whether a service is supervised", svok},
 		{"svstat", "[--json] DIR...", "Say how services are", svstat},
@@ -59,6 +61,9 @@ func Find(name string) (Program, bool) {
 func Main(args []string) {
 	if len(args) == 0 {
 		return
+	}
+	if args[0] == runName {
+		os.Exit(runScript(args, os.Stdin, os.Stdout, os.Stderr))
 	}
 	for i := range min(len(args), 2) {
 		if p, ok := Find(filepath.Base(args[i])); ok && (i == 0 || args[i] == p.Name) {

@@ -1,0 +1,173 @@
+package daemontools
+
+// This file: services whose folder has a file cgroup run in a control group of
+// their own (version 2), below that of whoever supervises them. What run leaves
+// behind when it ends, in whatever session or process group, is killed before
+// finish and before the next start.
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	sweepEvery = 10 * time.Millisecond
+	sweepTime  = 5 * time.Second // how long it may take until the killed are gone
+)
+
+// cgroup is a control group.
+type cgroup struct {
+	path string
+	fd   int
+}
+
+// prepareCgroup has run started in a group, if that is asked for and possible.
+func (s *service) prepareCgroup(attr *syscall.ProcAttr) {
+	if unix.Access("cgroup", unix.F_OK) != nil {
+		s.removeCgroup()
+		return
+	}
+	if s.cgroup == nil {
+		var st unix.Stat_t
+		err := unix.Fstat(s.dir, &st)
+		if err == nil {
+			s.cgroup, err = openCgroup(fmt.Sprintf("millrace-%x-%x", uint64(st.Dev), st.Ino))
+		}
+		if err != nil {
+			s.noCgroup(err)
+			return
+		}
+	}
+	attr.Sys = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: s.cgroup.fd}
+}
+
+// noCgroup says, once, why there is none.
+func (s *service) noCgroup(err error) {
+	s.removeCgroup()
+	if !s.noCgroupSaid {
+		s.noCgroupSaid = true
+		say(s.e.stderr, "supervise: warning: ", s.label, " has no control group of its own, so what it leaves behind is not killed: ", err.Error())
+	}
+}
+
+// cgroupFailed reports whether it is the group that a process could not be
+// started in, and goes on without.
+func (s *service) cgroupFailed(err error, attr *syscall.ProcAttr) bool {
+	if attr.Sys == nil {
+		return false
+	}
+	switch err {
+	case unix.EBUSY, unix.ENODEV, unix.EOPNOTSUPP, unix.ENOSYS, unix.EINVAL, unix.EPERM:
+		attr.Sys = nil
+		s.noCgroup(fmt.Errorf("no process can be started in %s: %w", s.cgroup.path, err))
+		return true
+	}
+	return false
+}
+
+// openCgroup makes a group below ours.
+func openCgroup(name string) (*cgroup, error) {
+	own, err := ownCgroup()
+	if err != nil {
+		return nil, err
+	}
+	c := &cgroup{path: filepath.Join(own, name)}
+	if err := os.Mkdir(c.path, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, err
+	}
+	if c.fd, err = unix.Open(c.path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return nil, &os.PathError{Op: "open", Path: c.path, Err: err}
+	}
+	return c, nil
+}
+
+// ownCgroup is the folder of the group that this process is in.
+func ownCgroup() (string, error) {
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", err
+	}
+	path, found := "", false
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "0::"); ok {
+			path, found = rest, true
+		}
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(mounts)) {
+		// 30 23 0:26 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw
+		before, after, _ := strings.Cut(line, " - ")
+		fields := strings.Fields(before)
+		if found && len(fields) >= 5 && strings.HasPrefix(after, "cgroup2 ") {
+			below, ok := strings.CutPrefix(path, strings.TrimSuffix(fields[3], "/"))
+			if ok {
+				return filepath.Join(fields[4], below), nil
+			}
+		}
+	}
+	return "", errors.New("this system has no cgroup v2 that this process is in")
+}
+
+// kill kills all that is in the group. Before Linux 5.14 there is no file for it.
+func (c *cgroup) kill() {
+	if os.WriteFile(filepath.Join(c.path, "cgroup.kill"), []byte("1"), 0) == nil {
+		return
+	}
+	text, _ := os.ReadFile(filepath.Join(c.path, "cgroup.procs"))
+	for pid := range strings.FieldsSeq(string(text)) {
+		if n, err := strconv.Atoi(pid); err == nil && n > 1 {
+			_ = unix.Kill(n, unix.SIGKILL)
+		}
+	}
+}
+
+// empty reports whether nothing is in the group or below.
+func (c *cgroup) empty() bool {
+	text, err := os.ReadFile(filepath.Join(c.path, "cgroup.events"))
+	return err != nil || strings.Contains(string(text), "populated 0")
+}
+
+// sweep kills what run has left in its group, and goes on when that is gone.
+func (s *service) sweep(then func()) {
+	c := s.cgroup
+	if c == nil || c.empty() {
+		then()
+		return
+	}
+	began := time.Now()
+	s.sweeping = true
+	var again func()
+	again = func() {
+		if !c.empty() {
+			if time.Since(began) < sweepTime {
+				c.kill()
+				s.e.after(sweepEvery, again)
+				return
+			}
+			say(s.e.stderr, "supervise: warning: ", s.label, " leaves processes that cannot be killed: see ", c.path, "/cgroup.procs")
+		}
+		s.sweeping = false
+		then()
+	}
+	again()
+}
+
+// removeCgroup gives the group back. One with processes in it stays.
+func (s *service) removeCgroup() {
+	if s.cgroup != nil {
+		_ = unix.Close(s.cgroup.fd)
+		_ = unix.Rmdir(s.cgroup.path)
+		s.cgroup = nil
+	}
+}
