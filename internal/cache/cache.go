@@ -91,24 +91,38 @@ func New(log *slog.Logger) *Cache {
 // it holds is found in the background; an error is that it cannot be, and then
 // nothing has changed.
 func (c *Cache) Configure(cfg Config) error {
+	apply, err := c.Prepare(cfg)
+	if err == nil {
+		apply()
+	}
+	return err
+}
+
+// Prepare is Configure up to what can fail: apply is the rest. It may be left
+// out.
+func (c *Cache) Prepare(cfg Config) (apply func(), err error) {
 	cfg.defaults()
 	c.mu.Lock()
-	folder := c.cfg.Folder
+	folder, closed := c.cfg.Folder, c.closed
 	c.mu.Unlock()
 	var fresh *disk
 	if cfg.Folder != "" && cfg.Folder != folder {
-		var err error
+		if closed {
+			return nil, errors.New("the cache is closed")
+		}
 		if fresh, err = openDisk(cfg.Folder); err != nil {
-			return fmt.Errorf("cannot use the folder %s for the cache: %w", cfg.Folder, cause(err))
+			return nil, fmt.Errorf("cannot use the folder %s for the cache: %w", cfg.Folder, cause(err))
 		}
 	}
+	return func() { c.apply(cfg, fresh) }, nil
+}
+
+// apply changes the bounds; fresh is the folder that was opened for them.
+func (c *Cache) apply(cfg Config, fresh *disk) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		if fresh != nil {
-			return errors.New("the cache is closed")
-		}
-		return nil
+		return
 	}
 	if cfg.Folder != c.cfg.Folder {
 		for c.store.files.Len() > 0 { // they stay where they are
@@ -132,7 +146,6 @@ func (c *Cache) Configure(cfg Config) error {
 	if d := c.disk; d != nil && len(gone) > 0 {
 		c.running.Go(func() { c.remove(d, gone) })
 	}
-	return nil
 }
 
 // Close ends all fetches that nobody waits for, and waits until all have ended.

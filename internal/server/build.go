@@ -32,6 +32,7 @@ type tree struct {
 
 	fileCache *static.Cache // of files; nil: there are none
 	caches    bool          // a route has a cache of responses
+	bounds    []func()      // what is shared by all trees gets this one's, when it serves
 
 	refs    atomic.Int64
 	drained chan struct{} // closed when nobody uses it any more, and its files are closed
@@ -93,7 +94,7 @@ func (s *Server) build(plan *Plan, apps map[string]*running, upstreams map[strin
 		mounts: map[string]mount{}, limits: map[string]*limit.State{}, drained: make(chan struct{}), log: s.log,
 	}}
 	b.tree.refs.Store(1)
-	s.encoders.SetCache(int64(plan.Config.Server.CompressCache))
+	b.tree.bounds = append(b.tree.bounds, func() { s.encoders.SetCache(int64(plan.Config.Server.CompressCache)) })
 	if err := b.configureCache(); err != nil {
 		b.tree.leave()
 		return nil, err

@@ -27,7 +27,7 @@ import (
 // caches says whether a route has a cache.
 func caches(r *config.Route) bool { return r.Cache != nil && !r.Cache.Off }
 
-// configureCache bounds the cache as the plan has it. Without a route that has
+// configureCache has the cache bounded as the plan has it, once that serves. Without a route that has
 // one, it is left as it is.
 func (b *builder) configureCache() error {
 	for i := range b.plan.Config.Sites {
@@ -37,9 +37,10 @@ func (b *builder) configureCache() error {
 		return nil
 	}
 	c := &b.plan.Config.Server.Cache
-	err := b.server.cache.Configure(cache.Config{
+	apply, err := b.server.cache.Prepare(cache.Config{
 		Memory: int64(c.Memory), MemoryEntry: int64(c.MemoryEntry), Folder: c.Folder, Disk: int64(c.Disk), MaxEntry: int64(c.MaxEntry),
 	})
+	b.tree.bounds = append(b.tree.bounds, apply)
 	if err != nil {
 		return &Error{Problem: err.Error(), Fix: "the folder under [server.cache] must be one that the user whom millrace serves as can write to"}
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/base64"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -251,5 +252,46 @@ cache = true
 				t.Errorf("%s, Vary: %s, request %d: %d, Cache-Status: %s; want %q", tt.path, tt.vary, i+1, res.StatusCode, got, want)
 			}
 		}
+	}
+}
+
+// TestCacheOfFailedReload: what serves on keeps its bounds, and what is stored.
+func TestCacheOfFailedReload(t *testing.T) {
+	address, _ := cachedBackend(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	dir := t.TempDir()
+	plan := func(memory, listen string) *Plan {
+		return parse(t, dir, fmt.Sprintf(`
+[server.cache]
+memory = %q
+[upstream.back]
+protocol = "http"
+servers = [%q]
+[[site]]
+listen = ["127.0.0.1:0"%s]
+[[site.route]]
+upstream = "back"
+cache = true
+`, memory, address, listen))
+	}
+	s := launch(t, plan("1MiB", ""), newFakeApps())
+	url := s.url("127.0.0.1:0")
+	ask(t, "GET", url+"/a?cache-control=max-age=60")
+	eventually(t, "it is stored", func() bool { return s.cache.Status().InMemory == 1 })
+	if err := s.reloadTo(plan("16KiB", fmt.Sprintf(", %q", taken.Addr()))); err == nil {
+		t.Fatal("an address that is taken is served")
+	}
+	if st := s.cache.Status(); st.MemoryLimit != 1<<20 || st.InMemory != 1 {
+		t.Errorf("after a reload that failed: %+v", st)
+	}
+	if err := s.reloadTo(plan("2MiB", "")); err != nil {
+		t.Fatal(err)
+	}
+	if st := s.cache.Status(); st.MemoryLimit != 2<<20 || st.InMemory != 1 {
+		t.Errorf("after a reload: %+v", st)
 	}
 }

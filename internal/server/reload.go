@@ -374,6 +374,9 @@ func (s *Server) exchange(plan *Plan, n *fresh) (old *left, modes map[*front]fs.
 	defer s.mu.Unlock()
 	s.plan, s.tree = plan, n.tree
 	s.boundConnections(&plan.Config.Server)
+	for _, bound := range n.tree.bounds {
+		bound()
+	}
 	for key, f := range n.fronts {
 		if f.listener == nil {
 			old.fronts[key] = s.fronts[key]
