@@ -21,9 +21,9 @@ import (
 // text is a message.
 type text = wrapperspb.StringValue
 
-// grpcService answers: /t.T/Say back, or with the error that it is told; and
-// /t.T/Talk every message of a stream.
-func grpcService(cancelled chan<- error) *grpc.ServiceDesc {
+// grpcService answers: /t.T/Say back, or with the error that it is told, or
+// with the time that the call has; and /t.T/Talk every message of a stream.
+func grpcService(waiting chan<- struct{}, cancelled chan<- error) *grpc.ServiceDesc {
 	return &grpc.ServiceDesc{
 		ServiceName: "t.T", HandlerType: (*any)(nil),
 		Methods: []grpc.MethodDesc{{MethodName: "Say", Handler: func(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
@@ -37,7 +37,11 @@ func grpcService(cancelled chan<- error) *grpc.ServiceDesc {
 			switch in.Value {
 			case "fail":
 				return nil, status.Error(codes.FailedPrecondition, "not now: 100%")
+			case "until":
+				end, _ := ctx.Deadline()
+				in.Value = time.Until(end).String()
 			case "wait":
+				waiting <- struct{}{}
 				<-ctx.Done()
 				cancelled <- ctx.Err()
 				return nil, ctx.Err()
@@ -90,7 +94,8 @@ func testGRPC(t *testing.T, protocol string) {
 	}
 	back := grpc.NewServer(options...)
 	cancelled := make(chan error, 10)
-	back.RegisterService(grpcService(cancelled), nil)
+	waiting := make(chan struct{}, 1)
+	back.RegisterService(grpcService(waiting, cancelled), nil)
 	go back.Serve(l)
 	t.Cleanup(back.Stop)
 
@@ -133,14 +138,25 @@ servers = [%q]
 		t.Errorf("a method that is not there: %v", err)
 	}
 
-	late, end := context.WithTimeout(ctx, 200*time.Millisecond)
-	err = conn.Invoke(late, "/t.T/Say", &text{Value: "wait"}, new(text))
-	end()
-	if status.Code(err) != codes.DeadlineExceeded {
+	// The back end knows of the deadline. Whose clock ends the call is a race
+	// of the two, so the client ends one that has none.
+	out := new(text)
+	if err := conn.Invoke(ctx, "/t.T/Say", &text{Value: "until"}, out); err != nil {
 		t.Errorf("a deadline: %v", err)
 	}
+	if left, err := time.ParseDuration(out.Value); err != nil || left <= 0 || left > 60*time.Second {
+		t.Errorf("a deadline in 60s is one in %s", out.Value)
+	}
+	calling, hangUp := context.WithCancel(t.Context())
+	called := make(chan error, 1)
+	go func() { called <- conn.Invoke(calling, "/t.T/Say", &text{Value: "wait"}, new(text)) }()
+	<-waiting
+	hangUp()
+	if err := <-called; status.Code(err) != codes.Canceled {
+		t.Errorf("a call that was given up: %v", err)
+	}
 	if err := <-cancelled; err == nil {
-		t.Error("the back end was not told of the deadline")
+		t.Error("the back end was not told that the call was given up")
 	}
 	leaving, leave := context.WithCancel(ctx)
 	stream, err := conn.NewStream(leaving, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, "/t.T/Talk")
