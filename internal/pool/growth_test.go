@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -116,18 +117,19 @@ func (h *history) end() []int {
 	return h.counts
 }
 
-// turns counts the changes of direction.
-func turns(counts []int) int {
-	n, last := 0, 0
-	for i := 1; i < len(counts); i++ {
-		direction := 1
-		if counts[i] < counts[i-1] {
-			direction = -1
-		}
-		if last != 0 && direction != last {
+// turns counts the changes of direction, each by more than so many workers:
+// clients whom a busy machine keeps from their next requests are fewer for a
+// moment.
+func turns(counts []int, most int) (n int) {
+	rises, from := true, counts[0] // from is the highest since it rises, the lowest since it falls
+	for _, count := range counts {
+		switch {
+		case rises == (count > from):
+			from = count
+		case max(count-from, from-count) > most:
+			rises, from = !rises, count
 			n++
 		}
-		last = direction
 	}
 	return n
 }
@@ -156,11 +158,32 @@ const (
 	stepMaxChildren = 215
 )
 
+// quiet says that the machine does nothing else (make measure): what is said
+// of speed in numbers of seconds is held to then. On any other one it is held
+// to what the machine does for the like of it at the time.
+func quiet() bool { return os.Getenv("MILLRACE_QUIET") != "" }
+
+// forked returns the least time that a pool of n workers took, of a few, from
+// its first worker to its last: what n forks take here and now.
+func forked(t *testing.T, cfg Config, n int) time.Duration {
+	best := time.Hour
+	for range 3 {
+		t.Run(fmt.Sprintf("%d at the start", n), func(t *testing.T) {
+			cfg := cfg
+			cfg.fixed(n)
+			p, _ := startPool(t, cfg)
+			<-p.Ready()
+			best = min(best, reach(t, p, n, time.Minute))
+		})
+	}
+	return best
+}
+
 // TestSteppedLoad: as slow requests come and go there are as many workers as
 // they need and min_spare more, soon; never fewer than min_spare nor more than
 // max_children; and their number rises and falls once with the load.
 func TestSteppedLoad(t *testing.T) {
-	const rounds = 5
+	const rounds = 3
 	cfg := testConfig(t, "misbehaving:application")
 	cfg.MinSpare, cfg.MaxSpare, cfg.MaxChildren = stepMinSpare, stepMaxSpare, stepMaxChildren
 	logged(&cfg)
@@ -174,9 +197,12 @@ func TestSteppedLoad(t *testing.T) {
 	for _, n := range []int{5, 60, 200} {
 		slices.Sort(took[n])
 		limit := 50*time.Millisecond + time.Duration(missing[n])*5*time.Millisecond
+		if took[n][0] > limit && !quiet() {
+			limit = max(limit, 5*forked(t, cfg, missing[n]))
+		}
 		t.Logf("%3d slow requests, %3d workers missing: %v, at most %v", n, missing[n], took[n], limit)
-		if len(took[n]) != rounds || took[n][rounds/2] > limit {
-			t.Errorf("%d missing workers took %v, want at most %s in the median", missing[n], took[n], limit)
+		if len(took[n]) != rounds || took[n][0] > limit {
+			t.Errorf("%d missing workers took %v, want at most %s", missing[n], took[n], limit)
 		}
 	}
 }
@@ -191,11 +217,11 @@ func steppedRound(t *testing.T, cfg Config, fall bool, took map[int][]time.Durat
 		_, have := p.count()
 		missing[n] = n + stepMinSpare - have
 		clients.set(n)
-		took[n] = append(took[n], reach(t, p, n+stepMinSpare, 10*time.Second))
+		took[n] = append(took[n], reach(t, p, n+stepMinSpare, time.Minute))
 	}
 	shrinks := func(most int) {
 		t.Helper()
-		eventuallyWithin(t, 30*time.Second, func() error {
+		eventuallyWithin(t, time.Minute, func() error {
 			if all, _ := p.count(); all > most {
 				return fmt.Errorf("%d workers, want at most %d", all, most)
 			}
@@ -213,7 +239,7 @@ func steppedRound(t *testing.T, cfg Config, fall bool, took map[int][]time.Durat
 	if low, high := slices.Min(counts), slices.Max(counts); low < stepMinSpare || high > 200+stepMinSpare {
 		t.Errorf("%d to %d workers; want %d to %d", low, high, stepMinSpare, 200+stepMinSpare)
 	}
-	if n := turns(counts); fall && n != 1 || n > 1 {
+	if n := turns(counts, stepMaxSpare); fall && n != 1 || !fall && n > 0 {
 		t.Errorf("the number of workers changed its direction %d times: %v", n, counts)
 	}
 }
@@ -272,26 +298,32 @@ func TestShortRequests(t *testing.T) {
 // TestSlowAfterShort: what a slow request needs does not come later because
 // those before it were short.
 func TestSlowAfterShort(t *testing.T) {
-	const minSpare, slow, rounds = 2, 20, 5
+	const minSpare, slow, rounds = 2, 20, 3
 	cfg := testConfig(t, "misbehaving:application")
 	cfg.MinSpare, cfg.MaxSpare, cfg.MaxChildren = minSpare, 4, 40
 	logged(&cfg)
-	var took []time.Duration
-	for round := range rounds {
-		t.Run(fmt.Sprint(round), func(t *testing.T) {
-			p, server := startPool(t, cfg)
-			p.waitAtRest(t, minSpare)
-			p.mu.Lock()
-			p.stats.meanService = 300 * time.Microsecond
-			p.mu.Unlock()
-			newCrowd(t, server, "/sleep?0.7").set(slow)
-			took = append(took, reach(t, p, slow+minSpare, 10*time.Second))
-		})
+	least := func(mean time.Duration) time.Duration { // by the mean of those before
+		best := time.Hour
+		for round := range rounds {
+			t.Run(fmt.Sprint(mean, round), func(t *testing.T) {
+				p, server := startPool(t, cfg)
+				p.waitAtRest(t, minSpare)
+				p.mu.Lock()
+				p.stats.meanService = mean
+				p.mu.Unlock()
+				newCrowd(t, server, "/sleep?0.7").set(slow)
+				best = min(best, reach(t, p, slow+minSpare, time.Minute))
+			})
+		}
+		return best
 	}
-	slices.Sort(took)
+	took := least(300 * time.Microsecond)
 	limit := 50*time.Millisecond + slow*5*time.Millisecond
+	if took > limit && !quiet() {
+		limit = max(limit, 5*least(0))
+	}
 	t.Logf("%d workers more for slow requests: %v, at most %v", slow, took, limit)
-	if len(took) != rounds || took[0] > limit { // a busy machine may stretch all but the fastest
+	if took > limit {
 		t.Errorf("%d workers more took %v, want at most %s", slow, took, limit)
 	}
 }

@@ -160,13 +160,13 @@ func TestSwitchMethods(t *testing.T) {
 // several that wait get as many workers; all go after idle_timeout.
 func TestOnDemand(t *testing.T) {
 	cfg := testConfig(t, "misbehaving:application")
-	cfg.Scaling, cfg.IdleTimeout = OnDemand, 200*time.Millisecond
+	cfg.Scaling, cfg.IdleTimeout = OnDemand, time.Second // in which a worker is seen that has answered
 	cfg.MinSpare, cfg.MaxSpare, cfg.MaxChildren = 2, 5, 10
 	logged(&cfg)
 	p, server := startPool(t, cfg)
 	<-p.Ready()
 	host := p.Status().HostPID
-	for round := range 3 {
+	for round := range 2 {
 		p.waitAtRest(t, 0)
 		if s := p.Status(); s.State != "serving" || !s.Preloaded || s.HostPID != host {
 			t.Fatalf("round %d, at rest: %+v", round, s)
@@ -178,8 +178,10 @@ func TestOnDemand(t *testing.T) {
 			t.Errorf("%d workers for one request", n)
 		}
 		const n = 6
-		codes := inBackground(t, server, "/sleep?0.5", n)
+		gate := filepath.Join(t.TempDir(), "gate")
+		codes := inBackground(t, server, "/gate?"+gate, n)
 		p.waitServing(t, n)
+		write(t, gate, "")
 		if got := counted(t, codes, n); got[200] != n {
 			t.Errorf("answers by status: %v", got)
 		}

@@ -136,14 +136,12 @@ func TestMisbehavingApps(t *testing.T) {
 
 func TestRequestTimeout(t *testing.T) {
 	cfg := testConfig(t, "misbehaving:application")
-	cfg.RequestTimeout = 300 * time.Millisecond
+	cfg.RequestTimeout = time.Second // which those that return must not need
 	log := logged(&cfg)
 	p, server := startPool(t, cfg)
 	first := pidOf(t, server)
-	start := time.Now()
-	code, _ := get(t, server.URL+"/never")
-	if took := time.Since(start); code != 504 || took > 2*time.Second {
-		t.Errorf("a request that never returns: %d after %s, want 504 after about 300ms", code, took)
+	if code, _ := get(t, server.URL+"/never"); code != 504 {
+		t.Errorf("a request that never returns: %d, want 504", code)
 	}
 	log.wait(t, "longer than request_timeout", "uri=/never")
 	gone(t, first)
@@ -319,12 +317,12 @@ func TestFailedImport(t *testing.T) {
 	}
 }
 
-// limitStart sets the current generation's startup_timeout, which a busy
-// machine may need all of for the first worker.
+// limitStart sets the current generation's startup_timeout: short only while
+// nothing can start, since a busy machine may need all of a long one.
 func (p *Pool) limitStart(limit time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.channels[0].host.cfg.StartupTimeout = limit
+	p.keeper.current.cfg.StartupTimeout = limit
 }
 
 // TestWorkerHangsAtStart: an import in a worker that never ends is cut after
@@ -345,6 +343,7 @@ func TestWorkerHangsAtStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	log.wait(t, "not ready within startup_timeout")
+	p.limitStart(cfg.StartupTimeout)
 	if err := os.Remove(gate); err != nil {
 		t.Fatal(err)
 	}
@@ -425,9 +424,10 @@ func parent(t testing.TB, pid int) int {
 func TestSIGTERMToAll(t *testing.T) {
 	p, server := startPool(t, testConfig(t, "misbehaving:application"))
 	worker := pidOf(t, server)
+	gate := newGate(t)
 	answer := make(chan int, 1)
 	go func() {
-		code, _ := get(t, server.URL+"/sleep?0.3")
+		code, _ := get(t, server.URL+"/gate?"+gate)
 		answer <- code
 	}()
 	eventually(t, func() error {
@@ -441,6 +441,7 @@ func TestSIGTERMToAll(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	openGate(t, gate)
 	if code := <-answer; code != 200 {
 		t.Errorf("the request that ran: %d", code)
 	}

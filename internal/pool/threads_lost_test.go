@@ -15,6 +15,10 @@ import (
 	"time"
 )
 
+// enough is a request_timeout that a request which goes on, or gives a sign of
+// life every 20 ms, meets on a busy machine, too.
+const enough = 2 * time.Second
+
 // TestThreadsKilled: with a process die the requests that its threads run, and
 // no other.
 func TestThreadsKilled(t *testing.T) {
@@ -76,16 +80,14 @@ func TestThreadsKilledUnderLoad(t *testing.T) {
 // they run, others take over, and then the process is killed.
 func TestStuckThread(t *testing.T) {
 	cfg := threadedConfig(t, 4, 4)
-	cfg.RequestTimeout = 500 * time.Millisecond
+	cfg.RequestTimeout = enough
 	cfg.StopTimeout = time.Minute // what drains must not need it
 	log := logged(&cfg)
 	p, server := startPool(t, cfg)
 	stuck := only(p.waitProcesses(t, 4))
 	load := startLoad(t, server, "/sleep?0.01", 3)
-	start := time.Now()
-	code, _ := get(t, server.URL+"/never")
-	if took := time.Since(start); code != 504 || took > 5*time.Second {
-		t.Errorf("a request that never returns: %d after %s, want 504 after about 500ms", code, took)
+	if code, _ := get(t, server.URL+"/never"); code != 504 {
+		t.Errorf("a request that never returns: %d, want 504", code)
 	}
 	gone(t, stuck)
 	p.waitServing(t, 4)
@@ -104,7 +106,7 @@ func TestStuckThread(t *testing.T) {
 // thread's channel, and ends as if nothing were.
 func TestStuckThreadSparesSiblings(t *testing.T) {
 	cfg := threadedConfig(t, 2, 2)
-	cfg.RequestTimeout = 300 * time.Millisecond
+	cfg.RequestTimeout = enough
 	cfg.StopTimeout = time.Minute
 	logged(&cfg)
 	p, server := startPool(t, cfg)
@@ -143,7 +145,7 @@ func TestStuckThreadSparesSiblings(t *testing.T) {
 // no harm.
 func TestStuckThreadComesBack(t *testing.T) {
 	cfg := threadedConfig(t, 3, 3)
-	cfg.RequestTimeout = 200 * time.Millisecond
+	cfg.RequestTimeout = enough
 	logged(&cfg)
 	p, server := startPool(t, cfg)
 	old := only(p.waitProcesses(t, 3))
@@ -226,7 +228,7 @@ func TestThreadsBreak(t *testing.T) {
 // and no request but its own.
 func TestInterpreterHeld(t *testing.T) {
 	cfg := threadedConfig(t, 4, 4)
-	cfg.RequestTimeout, cfg.StopTimeout = 500*time.Millisecond, 500*time.Millisecond
+	cfg.RequestTimeout, cfg.StopTimeout = enough, 500*time.Millisecond
 	logged(&cfg)
 	p, server := startPool(t, cfg)
 	held := only(p.waitProcesses(t, 4))
@@ -262,6 +264,7 @@ func TestThreadsStartLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	log.wait(t, "not ready within startup_timeout")
+	p.limitStart(cfg.StartupTimeout)
 	if err := os.Remove(gate); err != nil {
 		t.Fatal(err)
 	}

@@ -378,7 +378,7 @@ func TestThreadsOutput(t *testing.T) {
 func TestThreadsNoLeaks(t *testing.T) {
 	cfg := threadedConfig(t, 4, 2)
 	cfg.MaxRequests = 20
-	cfg.RequestTimeout = 100 * time.Millisecond
+	cfg.RequestTimeout = 500 * time.Millisecond
 	cfg.Log = slog.New(slog.DiscardHandler)
 	p, server := startPool(t, cfg)
 	client := server.Client()
@@ -394,11 +394,12 @@ func TestThreadsNoLeaks(t *testing.T) {
 		get(t, server.URL+"/never")
 		get(t, server.URL+"/stream")
 		p.waitProcesses(t, 2, 2)
-		_, body := get(t, server.URL+"/lose_channel")
-		pid, err := strconv.Atoi(body)
-		if err != nil {
-			t.Fatal(err)
-		}
+		var pid int
+		eventually(t, func() (err error) { // not late by request_timeout
+			_, body := get(t, server.URL+"/lose_channel")
+			pid, err = strconv.Atoi(body)
+			return err
+		})
 		gone(t, pid)
 	}
 	rest := func() {
@@ -410,7 +411,7 @@ func TestThreadsNoLeaks(t *testing.T) {
 	churn()
 	rest()
 	descriptors, goroutines := openDescriptors(t), runtime.NumGoroutine()
-	for range 8 {
+	for range 6 {
 		churn()
 	}
 	rest()

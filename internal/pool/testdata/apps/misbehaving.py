@@ -63,6 +63,17 @@ def late_child(environ, start_response):
     return text(start_response, "ok")
 
 
+def stand(environ):
+    """For so many seconds, or until a file is there, and at a FIFO until somebody opens it."""
+    what = environ["QUERY_STRING"]
+    if what.startswith("/"):
+        while not os.path.exists(what):
+            time.sleep(0.005)
+        with open(what):
+            return
+    time.sleep(float(what))
+
+
 def never(environ, start_response):
     while True:
         time.sleep(3600)
@@ -74,7 +85,7 @@ def slow_close(environ, start_response):
             return iter([b"answered"])
 
         def close(self):
-            time.sleep(float(environ["QUERY_STRING"]))
+            stand(environ)
 
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "8")])
     return Body()
@@ -86,15 +97,14 @@ def sleep(environ, start_response):
 
 
 def gate(environ, start_response):
-    """Wait at a FIFO until somebody opens it."""
-    with open(environ["QUERY_STRING"]):
-        return text(start_response, "through")
+    stand(environ)
+    return text(start_response, "through")
 
 
 def slow_stream(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     yield b"first "
-    time.sleep(float(environ["QUERY_STRING"]))
+    stand(environ)
     yield b"second"
 
 
