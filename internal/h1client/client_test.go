@@ -1,15 +1,18 @@
 package h1client
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"millrace/gateway"
@@ -271,42 +274,88 @@ func TestDies(t *testing.T) {
 	}
 }
 
+// piped makes c a Client of a server that handles each connection by f, in a
+// bubble.
+func piped(t *testing.T, c *Client, f func(c *line)) *Client {
+	c.Dial = func(context.Context) (net.Conn, error) {
+		near, far := net.Pipe()
+		go func() {
+			defer far.Close()
+			f(&line{Conn: far, in: bufio.NewReader(far)})
+		}()
+		return near, nil
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
 func TestTimeouts(t *testing.T) {
-	release := make(chan struct{})
-	c := listen(t, func(c *line) {
-		r := c.request()
-		if r == nil { // the large one
-			return
-		}
-		if r.URL.Path == "/body" {
-			c.say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
-		}
-		<-release
-	}).client(&Client{Timeout: 30 * time.Millisecond})
-	defer close(release)
-	for _, target := range []string{"/head", "/body"} {
-		r := get()
-		r.Target = target
-		if _, _, err := fetch(t, c, r); !errors.Is(err, gateway.ErrTimeout) {
-			t.Errorf("%s: %v", target, err)
+	const timeout = 30 * time.Second
+	late := func(t *testing.T, c *Client, r *Request) {
+		t.Helper()
+		began := time.Now()
+		_, _, err := fetch(t, c, r)
+		if took := time.Since(began); !errors.Is(err, gateway.ErrTimeout) || took < timeout || took > 2*timeout {
+			t.Errorf("after %v: %v", took, err)
 		}
 	}
-	// A server that does not take the request.
-	stuck := listen(t, func(*line) { <-release }).client(&Client{Timeout: 30 * time.Millisecond})
-	if _, _, err := fetch(t, stuck, put(strings.Repeat("x", 16<<20))); !errors.Is(err, gateway.ErrTimeout) {
-		t.Error(err)
+	for name, says := range map[string]string{"no head": "", "no body": "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				late(t, piped(t, &Client{Timeout: timeout}, func(c *line) {
+					c.request()
+					c.say(says)
+					<-t.Context().Done()
+				}), get())
+			})
+		})
 	}
-	// One that waits for a body which does not come is not late.
-	in, out := io.Pipe()
-	slow := says(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").client(&Client{Timeout: 30 * time.Millisecond})
-	go func() {
-		for range 5 {
-			io.WriteString(out, "x")
-			time.Sleep(40 * time.Millisecond) // the client's own pace is what is tested
-		}
-		out.Close()
-	}()
-	gets(t, slow, &Request{Method: "POST", Target: "/", Host: "h", Body: in, ContentLength: -1}, "ok")
+	t.Run("the request is not taken", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			late(t, piped(t, &Client{Timeout: timeout}, func(*line) { <-t.Context().Done() }), put(strings.Repeat("x", 16<<20)))
+		})
+	})
+	t.Run("who waits for a body is not late", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := piped(t, &Client{Timeout: timeout}, func(c *line) {
+				for c.request() != nil {
+					c.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				}
+			})
+			in, out := io.Pipe()
+			go func() {
+				for range 5 {
+					io.WriteString(out, "x")
+					time.Sleep(2 * timeout)
+				}
+				out.Close()
+			}()
+			gets(t, c, &Request{Method: "POST", Target: "/", Host: "h", Body: in, ContentLength: -1}, "ok")
+		})
+	})
+	t.Run("what was switched has no deadline", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := piped(t, &Client{Timeout: timeout}, func(c *line) {
+				c.request()
+				c.say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+				io.Copy(c, c.in)
+			})
+			r := get()
+			r.Upgrade = "echo"
+			resp, err := c.RoundTrip(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			u := resp.Body.(*Upgraded)
+			defer u.Close()
+			time.Sleep(4 * timeout)
+			io.WriteString(u, "hello")
+			b := make([]byte, 5)
+			if _, err := io.ReadFull(u, b); err != nil || string(b) != "hello" {
+				t.Errorf("%q, %v", b, err)
+			}
+		})
+	})
 }
 
 // TestCancel: the end of the context closes the connection, at any time.
@@ -421,7 +470,7 @@ func TestUpgrade(t *testing.T) {
 		c.say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + r.Header.Get("Upgrade") + "\r\n\r\nearly ")
 		io.Copy(c, c.in)
 		c.say(" late")
-	}).client(&Client{Timeout: 30 * time.Millisecond})
+	}).client(&Client{})
 	r := get()
 	r.Upgrade = "echo"
 	ctx, cancel := context.WithCancel(t.Context())

@@ -55,7 +55,7 @@ func TestHTTP2(t *testing.T) {
 // TestHTTP2Timeout: a silent server is a 504, and a cut one no proper end.
 func TestHTTP2Timeout(t *testing.T) {
 	release := make(chan struct{})
-	f := serve(t, Config{HTTP2: true, Timeout: 50 * time.Millisecond, Servers: []Server{{Address: clear2(t, func(w http.ResponseWriter, r *http.Request) {
+	servers := []Server{{Address: clear2(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/cut":
 			io.WriteString(w, "half")
@@ -64,9 +64,11 @@ func TestHTTP2Timeout(t *testing.T) {
 		default:
 			<-release
 		}
-	})}}}, nil)
+	})}}
 	defer close(release)
+	f := serve(t, Config{HTTP2: true, Timeout: 50 * time.Millisecond, Servers: servers}, nil)
 	f.want("/silent", 504, "Gateway Timeout\n")
+	f = serve(t, Config{HTTP2: true, Servers: servers}, nil)
 	res, err := http.Get(f.URL + "/cut")
 	if err != nil {
 		t.Fatal(err)

@@ -3,12 +3,14 @@ package upstream
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -180,7 +182,54 @@ func TestUpgradeGone(t *testing.T) {
 	eventually(t, "the tunnel has ended", func() bool { return f.Group.Status().Upgraded == 0 })
 }
 
-// TestUpgradeIdle: silence ends a tunnel, soon where one side has said all.
+// halves is one side of a tunnel, which can end its own direction alone.
+type halves struct {
+	*io.PipeReader
+	*io.PipeWriter
+}
+
+func (h halves) CloseWrite() error { return h.PipeWriter.Close() }
+func (h halves) Close() error {
+	return errors.Join(h.PipeReader.Close(), h.PipeWriter.Close())
+}
+
+// between makes both ends of a connection.
+func between() (near, far halves) {
+	r1, w1 := io.Pipe()
+	r2, w2 := io.Pipe()
+	return halves{r1, w2}, halves{r2, w1}
+}
+
+// TestTunnelIdle: silence ends a tunnel, soon where one side has said all.
+func TestTunnelIdle(t *testing.T) {
+	for _, half := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			ours, client := between()
+			theirs, back := between()
+			tun := &tunnel{client: ours, back: theirs, idle: time.Hour, half: time.Minute}
+			began := time.Now()
+			ended := make(chan error, 1)
+			go func() {
+				_, err := tun.run()
+				ended <- err
+			}()
+			go io.WriteString(client, "x")
+			gets(t, back, "x")
+			want := time.Hour
+			if half {
+				client.CloseWrite()
+				ends(t, back.PipeReader)
+				want = time.Minute
+			}
+			err := <-ended
+			if took := time.Since(began); !errors.Is(err, errIdle) || took != want {
+				t.Errorf("half %v: after %v: %v; want %v", half, took, err, want)
+			}
+		})
+	}
+}
+
+// TestUpgradeIdle: silence ends a tunnel.
 func TestUpgradeIdle(t *testing.T) {
 	address, _, conns := switcher(t, agreed)
 	cfg := upgrading(address)
@@ -191,15 +240,6 @@ func TestUpgradeIdle(t *testing.T) {
 	ends(t, <-conns)
 	ends(t, c.in)
 
-	cfg = upgrading(address)
-	cfg.Timeout = 50 * time.Millisecond
-	f = serve(t, cfg, nil)
-	c = f.dial(hello)
-	c.response()
-	c.CloseWrite()
-	back := <-conns
-	ends(t, back) // the half
-	ends(t, c.in) // all
 }
 
 // TestUpgradeDrain: a stop waits for tunnels, then cuts them and those that come.
