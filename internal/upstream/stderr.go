@@ -16,6 +16,13 @@ import (
 // maxLine is what one record of the log takes of a back end's error stream.
 const maxLine = 8 << 10
 
+// maxStderr is how much of it the log takes of one request: an app that writes
+// without end must not fill the disk.
+const maxStderr = 1 << 20
+
+// lineCost is about what a record of the log takes beside its text.
+const lineCost = 160
+
 // stderrLog logs what a back end writes to its error stream while it answers
 // one request: a record a line, with control characters escaped, so that no
 // back end can write lines of its own to our log.
@@ -25,12 +32,16 @@ type stderrLog struct {
 
 	mu   sync.Mutex
 	line []byte
+	all  int // about how many bytes were logged
 }
 
 func (s *stderrLog) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for n := len(b); ; {
+		if s.all > maxStderr {
+			return n, nil
+		}
 		part, rest, ended := bytes.Cut(b, []byte("\n"))
 		for len(s.line)+len(part) > maxLine {
 			cut := maxLine - len(s.line)
@@ -54,8 +65,15 @@ func (s *stderrLog) flush() {
 }
 
 func (s *stderrLog) flushLocked() {
+	if s.all > maxStderr {
+		s.line = s.line[:0]
+		return
+	}
 	if line := strings.TrimRight(string(s.line), "\r"); line != "" {
 		s.log.Warn("the back end says: "+escape(line), "request", requestid.Of(s.r), "uri", s.r.RequestURI)
+	}
+	if s.all += len(s.line) + lineCost; s.all > maxStderr {
+		s.log.Warn("what else the back end says is left out: it says too much", "request", requestid.Of(s.r), "uri", s.r.RequestURI)
 	}
 	s.line = s.line[:0]
 }
