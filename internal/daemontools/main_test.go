@@ -3,6 +3,7 @@
 package daemontools
 
 import (
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,10 @@ import (
 // called by: see ourPrograms.
 func TestMain(m *testing.M) {
 	Main(os.Args)
+	flag.Parse()
+	if err := flag.Set("test.parallel", "32"); err != nil { // the tests wait for seconds to pass, and work little
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
