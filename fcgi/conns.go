@@ -99,7 +99,7 @@ func (c *Client) lease(ctx context.Context, after int, replayable, looks bool) (
 				if usable && s.extend() == nil && (looks && s.socket != nil || gateway.Alive(s.nc)) {
 					return s, nil, nil
 				}
-				s.close()
+				s.discard()
 				p.mu.Lock()
 				continue
 			}
@@ -313,7 +313,7 @@ func (p *pool) put(s *single) {
 	}
 	p.mu.Unlock()
 	if !keep {
-		s.close()
+		s.discard()
 	}
 }
 
@@ -347,7 +347,7 @@ func (p *pool) relieve() {
 	p.relieveLocked(now)
 	p.mu.Unlock()
 	for _, s := range free {
-		s.close()
+		s.discard()
 	}
 }
 
@@ -397,7 +397,7 @@ func (p *pool) closeIdle(c *Client) {
 	}
 	p.mu.Unlock()
 	for _, s := range singles {
-		s.close()
+		s.discard()
 	}
 	for _, nc := range old {
 		nc.Close()
@@ -435,7 +435,7 @@ func (p *pool) close() error {
 		}
 	}
 	for _, s := range idle {
-		s.close()
+		s.discard()
 	}
 	if a != nil {
 		<-a.done

@@ -37,8 +37,12 @@ type single struct {
 	once   sync.Once
 }
 
+const outBuffer = 2 << 10
+
+var outBuffers = sync.Pool{New: func() any { return new([outBuffer]byte) }}
+
 func (c *Client) newSingle(nc net.Conn, born int, keep bool) *single {
-	s := &single{c: c, nc: nc, socket: gateway.NewSocket(nc), born: born, keep: keep, opened: time.Now(), out: make([]byte, 0, 2<<10)}
+	s := &single{c: c, nc: nc, socket: gateway.NewSocket(nc), born: born, keep: keep, opened: time.Now(), out: outBuffers.Get().(*[outBuffer]byte)[:0]}
 	s.in = newReader(s)
 	return s
 }
@@ -54,6 +58,17 @@ func (s *single) close() {
 		p.mu.Unlock()
 		p.gone()
 	})
+}
+
+// discard closes a connection that nobody uses, and gives its buffers to
+// whoever comes next.
+func (s *single) discard() {
+	s.close()
+	s.in.free()
+	if cap(s.out) == outBuffer {
+		outBuffers.Put((*[outBuffer]byte)(s.out[:outBuffer]))
+	}
+	s.out = nil
 }
 
 // extend moves the deadline when less than Timeout is left of it. Setting it
@@ -158,6 +173,7 @@ func (s *single) roundTrip(ctx context.Context, req *gateway.Request) (*gateway.
 			x.write(b, false)
 		default:
 			x.active = true
+			s.out = nil // it is the sender's
 			go x.send(b)
 		}
 		var head *gateway.Head
@@ -394,9 +410,8 @@ func (x *exchange) finish(err error) {
 	// would follow in the next request's place.
 	active, _, _ := x.state()
 	if !x.s.keep || !x.ended || cancelled || closed || active || x.s.in.inside() {
-		x.s.close()
 		x.pending = nil
-		x.s.in.free()
+		x.s.discard()
 		return
 	}
 	x.s.c.pool.put(x.s)
