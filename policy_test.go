@@ -27,7 +27,8 @@ var layout = map[string][]string{
 	"cgi":     {"gateway"},
 	"worker":  {},
 
-	"internal/h1":          {},
+	"internal/field":       {}, // names and values, for both sides of HTTP/1.1
+	"internal/h1":          {"internal/field"},
 	"internal/certs":       {}, // the certificates of sites, and which is for whom
 	"internal/h3":          {}, // HTTP/3 on a UDP socket
 	"internal/stall":       {}, // responses that their clients do not take
@@ -47,7 +48,7 @@ var layout = map[string][]string{
 	"internal/spool":       {},
 	"internal/requestid":   {},
 	"internal/pool":        {"gateway", "internal/requestid", "internal/spool", "internal/supervise", "worker"},
-	"internal/h1client":    {"gateway"}, // HTTP/1.1, the client side
+	"internal/h1client":    {"gateway", "internal/field"}, // HTTP/1.1, the client side
 	"internal/upstream":    {"gateway", "internal/forwarded", "internal/h1client", "internal/requestid", "internal/spool"},
 	"internal/static":      {"internal/encode"},
 	"internal/encode":      {},

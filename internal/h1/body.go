@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"millrace/internal/field"
 )
 
 // maxDrain is how much of a body that its handler has left is read to keep the
@@ -244,7 +246,7 @@ func sizeLine(c *conn) (size uint64, length int, err error) {
 				return 0, 0, errChunk
 			}
 			return size, length + 1, nil
-		case extension && classes[b]&valueByte != 0:
+		case extension && field.IsValueByte(b):
 		case extension:
 			return 0, 0, errChunk
 		case classes[b]&hexByte != 0 && digits < maxDigits:
@@ -280,8 +282,8 @@ func (k *chunks) end(c *conn) error {
 			return io.EOF
 		}
 		k.trailer += len(line) + 2
-		name, value := cut(string(line), ':')
-		if len(name) == len(line) || name == "" || !all(name, tokenByte) || !isValue(value) {
+		name, value := field.Cut(string(line), ':')
+		if len(name) == len(line) || !field.IsToken(name) || !field.IsValue(value) {
 			return errTrailer
 		}
 	}

@@ -17,6 +17,8 @@ package h1
 import (
 	"net/http"
 	"strconv"
+
+	"millrace/internal/field"
 )
 
 const (
@@ -88,7 +90,7 @@ func (w *response) encodeHeader() {
 			continue
 		case "Connection":
 			for _, v := range values {
-				w.close = w.close || hasToken(v, "close")
+				w.close = w.close || field.HasToken(v, "close")
 			}
 			if w.close {
 				continue
@@ -132,17 +134,17 @@ func (w *response) room(n int) {
 // line writes one header line. What is no name is left out, and line ends in a
 // value become spaces: no handler's mistake splits a response.
 func (w *response) line(name, value string) {
-	if name == "" || !all(name, tokenByte) {
+	if !field.IsToken(name) {
 		return
 	}
-	value = trim(value)
+	value = field.Trim(value)
 	w.room(len(name) + len(value) + len(": \r\n"))
 	b := w.out.buf.b[w.out.end:w.out.end:len(w.out.buf.b)]
 	b = append(b, name...)
 	b = append(b, ": "...)
 	at := len(b)
 	b = append(b, value...)
-	if !isValue(value) {
+	if !field.IsValue(value) {
 		for i := at; i < len(b); i++ {
 			if c := b[i]; c == '\r' || c == '\n' || c == 0 {
 				b[i] = ' '

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"millrace/internal/field"
 )
 
 // maxFields is how many header lines a request may have: their bytes are
@@ -110,8 +112,8 @@ func (s *scanner) parse(head string, r *http.Request, u *url.URL) (f framing, er
 		if !ok {
 			return f, bad("a header line whose name is none")
 		}
-		value := trim(line[colon+1:])
-		if !isValue(value) {
+		value := field.Trim(line[colon+1:])
+		if !field.IsValue(value) {
 			return f, bad("a control character in a header")
 		}
 		kept, err := f.field(name, value, r)
@@ -155,16 +157,16 @@ func (f *framing) field(name, value string, r *http.Request) (kept bool, err err
 		if value == "" {
 			return false, bad("an empty Transfer-Encoding")
 		}
-		if !equalFold(value, "chunked") {
+		if !field.EqualFold(value, "chunked") {
 			return false, refuse(http.StatusNotImplemented, "unsupported transfer encoding")
 		}
 		return false, nil
 	case "Connection":
-		f.told = f.told || hasToken(value, "close")
+		f.told = f.told || field.HasToken(value, "close")
 		f.close = f.close || hasWord(value, "close")
-		f.keep10 = f.keep10 || hasToken(value, "keep-alive")
+		f.keep10 = f.keep10 || field.HasToken(value, "keep-alive")
 	case "Expect":
-		if value != "" && !equalFold(value, "100-continue") {
+		if value != "" && !field.EqualFold(value, "100-continue") {
 			return false, refuse(http.StatusExpectationFailed, "an expectation other than 100-continue")
 		}
 		f.expect = value != ""
@@ -210,7 +212,7 @@ func (f *framing) finish(r *http.Request, u *url.URL) error {
 		f.length = -1
 		r.TransferEncoding = []string{"chunked"}
 		for _, names := range r.Header["Trailer"] {
-			if hasToken(names, "transfer-encoding") || hasToken(names, "content-length") || hasToken(names, "trailer") {
+			if field.HasToken(names, "transfer-encoding") || field.HasToken(names, "content-length") || field.HasToken(names, "trailer") {
 				return bad("a Trailer that would change the framing")
 			}
 		}

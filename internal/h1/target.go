@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"millrace/internal/field"
 )
 
 // methods are those that need no string of their own.
@@ -14,7 +16,7 @@ var methods = [...]string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTI
 
 func parseLine(line string, r *http.Request, u *url.URL) error {
 	method, rest, ok := strings.Cut(line, " ")
-	if !ok || method == "" || !all(method, tokenByte) {
+	if !ok || !field.IsToken(method) {
 		return bad("no method")
 	}
 	target, proto, ok := strings.Cut(rest, " ")
@@ -75,7 +77,7 @@ func parseTarget(target string, r *http.Request, u *url.URL) error {
 		r.URL = u
 		return nil
 	case target[0] == '/':
-		path, query := cut(target, '?')
+		path, query := field.Cut(target, '?')
 		if all(path, plainByte) {
 			u.Path, u.RawQuery = path, query
 			u.ForceQuery = len(path)+1 == len(target)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"millrace/gateway"
+	"millrace/internal/field"
 )
 
 const (
@@ -86,7 +87,7 @@ func (d *chunked) took(n int64) {
 func parseChunk(line []byte) (int64, error) {
 	size, ext, has := bytes.Cut(line, []byte(";"))
 	size = bytes.TrimRight(size, " \t") // some servers pad it
-	if len(size) == 0 || len(size) > 16 || has && !isValue(string(ext)) {
+	if len(size) == 0 || len(size) > 16 || has && !field.IsValue(string(ext)) {
 		return 0, malformed("bad size of a chunk: %.32q", line)
 	}
 	n := int64(0)
@@ -155,7 +156,7 @@ func (d *chunked) trailers(b []byte) (used int, err error) {
 // passes on what was not announced may undo what was decided by the head.
 func (d *chunked) isAnnounced(name string) bool {
 	for _, value := range d.announced {
-		if hasToken(value, name) {
+		if field.HasToken(value, name) {
 			return true
 		}
 	}

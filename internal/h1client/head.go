@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"millrace/gateway"
+	"millrace/internal/field"
 )
 
 // maxFields is how many lines a head, or the trailers, may have: their bytes
@@ -71,7 +72,7 @@ func (h *head) parse(text string) error {
 		if err != nil {
 			return err
 		}
-		canonical, kind, err := field(name, value)
+		canonical, kind, err := fieldOf(name, value)
 		switch {
 		case err != nil:
 			return err
@@ -123,7 +124,7 @@ func (h *head) split(line string) (name, value string, err error) {
 		h.careless = true // RFC 9112, 5.1: a proxy removes it from a response
 		name = strings.TrimRight(name, " \t")
 	}
-	return name, trim(value), nil
+	return name, field.Trim(value), nil
 }
 
 // statusLine reads "HTTP/1.1 200 OK" (RFC 9112, section 4). The reason, and the
@@ -162,9 +163,9 @@ func (h *head) hop(name, value string) error {
 	switch name {
 	case "Connection":
 		h.named = append(h.named, value)
-		h.last = h.last || hasToken(value, "close")
+		h.last = h.last || field.HasToken(value, "close")
 	case "Transfer-Encoding":
-		if h.codings++; h.codings > 1 || !strings.EqualFold(value, "chunked") {
+		if h.codings++; h.codings > 1 || !field.EqualFold(value, "chunked") {
 			return malformed("Transfer-Encoding %.64q: want chunked, once", value)
 		}
 		h.chunked = true
@@ -195,14 +196,4 @@ func (h *head) complete() error {
 		}
 	}
 	return nil
-}
-
-// hasToken reports whether a comma-separated list has an element.
-func hasToken(list, token string) bool {
-	for element := range strings.SplitSeq(list, ",") {
-		if strings.EqualFold(strings.Trim(element, " \t"), token) {
-			return true
-		}
-	}
-	return false
 }

@@ -4,6 +4,7 @@ package h1client
 
 import (
 	"millrace/gateway"
+	"millrace/internal/field"
 )
 
 // kind is what a field means here.
@@ -38,12 +39,12 @@ var wellKnown = func() (t [32][]known) {
 	return t
 }()
 
-// field returns a field's canonical name and its kind, and checks both parts as
+// fieldOf returns a field's canonical name and its kind, and checks both parts as
 // gateway.AppHeader does.
-func field(name, value string) (string, kind, error) {
-	if len(name) < len(wellKnown) && isValue(value) {
+func fieldOf(name, value string) (string, kind, error) {
+	if len(name) < len(wellKnown) && field.IsValue(value) {
 		for _, k := range wellKnown[len(name)] {
-			if equalFold(name, k.name) {
+			if field.EqualFold(name, k.name) {
 				return k.name, k.kind, nil
 			}
 		}
@@ -56,55 +57,4 @@ func field(name, value string) (string, kind, error) {
 		return canonical, ofConnection, nil
 	}
 	return canonical, passed, nil
-}
-
-// equalFold compares ASCII without regard to case. word has letters, digits
-// and hyphens alone.
-func equalFold(s, word string) bool {
-	if s == word {
-		return true
-	}
-	if len(s) != len(word) {
-		return false
-	}
-	for i := range len(s) {
-		a, b := s[i], word[i]
-		if a != b && (a|0x20 != b|0x20 || a|0x20 < 'a' || a|0x20 > 'z') {
-			return false
-		}
-	}
-	return true
-}
-
-// Eight bytes are looked at together.
-const (
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
-// isValue reports whether s may be a field's value.
-func isValue(s string) bool {
-	for len(s) >= 8 {
-		x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56 // one load
-		// A byte's highest bit is set when it is below a space, or 0x7f; a borrow
-		// can mark one too many: those are looked at singly.
-		del := x ^ ones*0x7f
-		if ((x-ones*' ')&^x|(del-ones)&^del)&highs != 0 && !all(s[:8], valueByte) {
-			return false
-		}
-		s = s[8:]
-	}
-	return all(s, valueByte)
-}
-
-// trim takes blanks from both ends.
-func trim(s string) string {
-	for s != "" && (s[0] == ' ' || s[0] == '\t') {
-		s = s[1:]
-	}
-	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
-		s = s[:len(s)-1]
-	}
-	return s
 }

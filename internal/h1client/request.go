@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"millrace/gateway"
+	"millrace/internal/field"
 )
 
 // Fields takes the header fields of a request.
@@ -19,9 +20,9 @@ type Fields struct {
 // then.
 func (f *Fields) Add(name, value string) {
 	switch {
-	case !isToken(name):
+	case !field.IsToken(name):
 		f.err = refused("header name", name)
-	case !isValue(value):
+	case !field.IsValue(value):
 		f.err = refused("value of header "+name, value)
 	}
 	f.b = append(f.b, name...)
@@ -33,13 +34,13 @@ func (f *Fields) Add(name, value string) {
 // appendHead appends the request's head. Whatever would make two lines of one,
 // or two requests, is an error: nothing is sent then.
 func (r *Request) appendHead(f *Fields, b []byte) ([]byte, error) {
-	if !isToken(r.Method) {
+	if !field.IsToken(r.Method) {
 		return b, refused("method", r.Method)
 	}
 	if !isTarget(r.Target) {
 		return b, refused("request target", r.Target)
 	}
-	if !isValue(r.Host) {
+	if !field.IsValue(r.Host) {
 		return b, refused("host", r.Host)
 	}
 	b = append(b, r.Method...)
@@ -66,7 +67,7 @@ func (r *Request) appendHead(f *Fields, b []byte) ([]byte, error) {
 	}
 	switch {
 	case r.Upgrade != "":
-		if !isValue(r.Upgrade) {
+		if !field.IsValue(r.Upgrade) {
 			return b, refused("value of header Upgrade", r.Upgrade)
 		}
 		b = append(b, "Connection: Upgrade\r\nUpgrade: "...)
@@ -88,40 +89,13 @@ func refused(what, value string) error {
 	return fmt.Errorf("the request cannot be sent: bad %s %.64q: %w", what, value, gateway.ErrUnsupported)
 }
 
-// Classes of bytes.
-const (
-	tokenByte = 1 << iota // RFC 9110, 5.6.2
-	valueByte             // RFC 9110, 5.5; no control characters but the tab
-	targetByte
-)
-
-var classes = func() (t [256]uint8) {
-	for c := range 256 {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-			t[c] |= tokenByte
-		}
-		if c >= ' ' && c != 0x7f || c == '\t' {
-			t[c] |= valueByte
-		}
-		if c > ' ' && c != 0x7f {
-			t[c] |= targetByte
-		}
-	}
-	for _, c := range []byte("!#$%&'*+-.^_`|~") {
-		t[c] |= tokenByte
-	}
-	return t
-}()
-
-func all(s string, class uint8) bool {
+// isTarget reports whether s may be a request target: any bytes but white space
+// and control characters.
+func isTarget(s string) bool {
 	for i := range len(s) {
-		if classes[s[i]]&class == 0 {
+		if s[i] <= ' ' || s[i] == 0x7f {
 			return false
 		}
 	}
-	return true
+	return s != ""
 }
-
-func isToken(s string) bool  { return s != "" && all(s, tokenByte) }
-func isTarget(s string) bool { return s != "" && all(s, targetByte) }
