@@ -6,7 +6,9 @@ package daemontools
 // program that they were given.
 
 import (
+	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 )
@@ -53,11 +55,14 @@ func execute(path string, args, env []string) error {
 }
 
 // options reads flags of one letter, as the originals do: several may share an
-// argument, "--" ends them, and so does what begins with no dash. known are the
-// letters; one with a colon after it takes a value, which is the rest of its
-// argument or the next one. each is called for each; options returns what
-// comes after them, and false if a letter is not known or has no value.
-func options(args []string, known string, each func(letter byte, value string)) (rest []string, ok bool) {
+// argument, "--" ends them, and so does what begins with no dash. args begin
+// with the program's name. known are the letters; one with a colon after it
+// takes a value, which is the rest of its argument or the next one. each is
+// called for each; options returns what comes after them, and false if a letter
+// is not known or has no value, which it says.
+func options(stderr io.Writer, args []string, known string, each func(letter byte, value string)) (rest []string, ok bool) {
+	name := filepath.Base(args[0])
+	args = args[1:]
 	for len(args) > 0 {
 		flags := args[0]
 		if len(flags) < 2 || flags[0] != '-' {
@@ -70,6 +75,7 @@ func options(args []string, known string, each func(letter byte, value string)) 
 		for i := 1; i < len(flags); i++ {
 			at := strings.IndexByte(known, flags[i])
 			if at < 0 || flags[i] == ':' {
+				say(stderr, name, ": illegal option -- ", flags[i:i+1])
 				return nil, false
 			}
 			if at+1 >= len(known) || known[at+1] != ':' {
@@ -79,6 +85,7 @@ func options(args []string, known string, each func(letter byte, value string)) 
 			value := flags[i+1:]
 			if value == "" {
 				if len(args) == 0 {
+					say(stderr, name, ": option requires an argument -- ", flags[i:i+1])
 					return nil, false
 				}
 				value, args = args[0], args[1:]

@@ -4,6 +4,7 @@ package daemontools
 
 import (
 	"bytes"
+	"io"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,8 +35,8 @@ const maxCommands = 20
 
 // svcCommands are what svc is to send: each letter once, in the order in which
 // it was asked for. false: a letter is not known.
-func svcCommands(args []string) (letters []byte, dirs []string, ok bool) {
-	dirs, ok = options(args, commands, func(letter byte, _ string) {
+func svcCommands(stderr io.Writer, args []string) (letters []byte, dirs []string, ok bool) {
+	dirs, ok = options(stderr, args, commands, func(letter byte, _ string) {
 		if len(letters) < maxCommands && bytes.IndexByte(letters, letter) < 0 {
 			letters = append(letters, letter)
 		}

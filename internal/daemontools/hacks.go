@@ -16,7 +16,7 @@ import (
 // setlock runs a program with a file locked.
 func setlock(args []string, _ io.Reader, _, stderr io.Writer) int {
 	mode, quiet := unix.LOCK_EX, false
-	rest, ok := options(args[1:], "nNxX", func(letter byte, _ string) {
+	rest, ok := options(stderr, args, "nNxX", func(letter byte, _ string) {
 		switch letter {
 		case 'n':
 			mode = unix.LOCK_EX | unix.LOCK_NB

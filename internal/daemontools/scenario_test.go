@@ -271,10 +271,9 @@ func TestScenarios(t *testing.T) {
 					t.Errorf("with %s:\n%s\nwith theirs:\n%s", m.name, stories[i], stories[0])
 				}
 			}
-			if t.Failed() {
-				return
+			if !t.Failed() {
+				t.Log(stories[0])
 			}
-			t.Log(stories[0])
 		})
 	}
 }

@@ -79,7 +79,7 @@ func FuzzCommands(f *testing.F) {
 	f.Add("--", "-u")
 	f.Add("-", "-u")
 	f.Fuzz(func(t *testing.T, one, two string) {
-		letters, dirs, ok := svcCommands([]string{one, two})
+		letters, dirs, ok := svcCommands(io.Discard, []string{"svc", one, two})
 		if !ok && dirs != nil || len(dirs) > 2 || len(letters) > len(commands) {
 			t.Errorf("%q, %q", letters, dirs)
 		}

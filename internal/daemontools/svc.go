@@ -13,7 +13,7 @@ const svcUsage = "svc options: u up, d down, o once, x exit, p pause, c continue
 
 // svc sends commands to services.
 func svc(args []string, _ io.Reader, _, stderr io.Writer) int {
-	letters, dirs, ok := svcCommands(args[1:])
+	letters, dirs, ok := svcCommands(stderr, args)
 	if !ok {
 		return usage(stderr, svcUsage)
 	}
