@@ -10,10 +10,18 @@ import (
 	"time"
 )
 
-// waiter is a request in the queue.
+// waiter is a request in the queue. Whoever took it out of the queue sends, once,
+// so that who waited can put it back for another request.
 type waiter struct {
-	want *want
-	lent chan *server // gets one; nil: there is none to wait for any more
+	want  *want
+	lent  chan *server // gets one; nil: there is none to wait for any more
+	timer *time.Timer
+}
+
+func newWaiter() *waiter {
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	return &waiter{lent: make(chan *server, 1), timer: timer}
 }
 
 // lend takes a server that was not tried, waiting for one that is free. It is
@@ -35,7 +43,11 @@ func (g *Group) lend(ctx context.Context, w *want) (*server, error) {
 		g.mu.Unlock()
 		return nil, errFull
 	}
-	e := &waiter{w, make(chan *server, 1)}
+	e, ok := g.waiters.Get().(*waiter)
+	if !ok {
+		e = newWaiter()
+	}
+	e.want = w
 	if len(w.tried) > 0 { // it came before them all
 		g.waiting = slices.Insert(g.waiting, 0, e)
 	} else {
@@ -43,13 +55,21 @@ func (g *Group) lend(ctx context.Context, w *want) (*server, error) {
 	}
 	g.serveLocked()
 	g.mu.Unlock()
-	timer := time.NewTimer(g.queueTimeout())
-	defer timer.Stop()
+	s, err := g.wait(ctx, e)
+	e.want = nil
+	g.waiters.Put(e)
+	return s, err
+}
+
+// wait waits for what e is lent.
+func (g *Group) wait(ctx context.Context, e *waiter) (*server, error) {
+	e.timer.Reset(g.queueTimeout())
+	defer e.timer.Stop() // nothing is in its channel then
 	var err error
 	select {
 	case s := <-e.lent:
 		return s, g.why(s)
-	case <-timer.C:
+	case <-e.timer.C:
 		err = errBusy
 	case <-ctx.Done():
 		err = context.Cause(ctx)

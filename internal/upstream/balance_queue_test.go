@@ -142,7 +142,7 @@ func TestNoOvertaking(t *testing.T) {
 func TestLateLoanIsGivenBack(t *testing.T) {
 	g := group(&logBuffer{}, Config{MaxConns: 1, Servers: servers(&named{name: "a"})})
 	s := g.lendNow(&want{})
-	first, second := &waiter{&want{}, make(chan *server, 1)}, &waiter{&want{}, make(chan *server, 1)}
+	first, second := &waiter{want: &want{}, lent: make(chan *server, 1)}, &waiter{want: &want{}, lent: make(chan *server, 1)}
 	g.waiting = append(g.waiting, first, second)
 	g.done(s, nil)
 	got := g.giveUp(first, false)
@@ -227,7 +227,7 @@ func TestRetryWaitsForAnother(t *testing.T) {
 	a, b := g.lendNow(&want{}), g.lendNow(&want{})
 	again := &want{}
 	again.try(a)
-	first, second := &waiter{again, make(chan *server, 1)}, &waiter{&want{}, make(chan *server, 1)}
+	first, second := &waiter{want: again, lent: make(chan *server, 1)}, &waiter{want: &want{}, lent: make(chan *server, 1)}
 	g.waiting = append(g.waiting, first, second)
 	g.done(a, nil)
 	if len(first.lent) != 0 || len(second.lent) != 1 || <-second.lent != a {

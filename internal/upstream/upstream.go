@@ -172,6 +172,7 @@ type Group struct {
 	scratch   []*server // of pickOfLocked
 	rand      *rand.Rand
 	waiting   []*waiter // for a free server; the first comes first
+	waiters   sync.Pool // of those that wait no more
 	totals    totals
 }
 
