@@ -4,8 +4,9 @@ ADDRESS  ?= 127.0.0.1:8000
 FUZZTIME ?= 60s
 SOAK     ?= 20
 CYCLES   ?= 1000
+MEASURED  = ^Test(SteppedLoad|ShortRequests|SlowAfterShort|DjangoWorkerStart|Development)$$
 
-.PHONY: help run build test bench fuzz soak streams leaks
+.PHONY: help run build test measure bench fuzz soak streams leaks
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
@@ -20,6 +21,10 @@ build: ## the one binary, bin/millrace
 
 test: ## install what the tests need, then run every check and every test
 	@scripts/test.sh
+
+measure: ## what is said of speed in seconds, on a machine that does nothing else
+	@scripts/setup.sh
+	@MILLRACE_QUIET=1 go test -count=1 -v -p 1 -run '$(MEASURED)' ./internal/pool ./e2e
 
 bench: build ## millrace beside nginx and uWSGI; BENCH="-rounds 5" passes flags
 	@scripts/setup.sh bench

@@ -30,6 +30,10 @@ const marker = "MILLRACE_TEST_ID"
 // limit is how long anything may take that is waited for.
 const limit = 60 * time.Second
 
+// quiet says that the machine does nothing else (make measure): what is said
+// of speed in numbers of seconds is held to then.
+func quiet() bool { return os.Getenv("MILLRACE_QUIET") != "" }
+
 var (
 	binary string // millrace, built for this run
 	venv   string // with Django, Flask and CherryPy
@@ -170,7 +174,7 @@ func (s *server) stop() {
 		s.cmd.Process.Kill()
 		<-s.ended
 	}
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(limit)
 	left := s.processes()
 	for len(left) > 0 && time.Now().Before(deadline) {
 		pause()

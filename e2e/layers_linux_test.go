@@ -193,10 +193,10 @@ servers = [%q]
 protocol = "fastcgi"
 servers = ["%s"]
 balance = "round-robin"
-timeout = "500ms"
+timeout = "3s"
 max_fails = 1
 fail_timeout = "1s"
-health = { interval = "500ms", timeout = "200ms" }
+health = { interval = "500ms", timeout = "3s" }
 retries = 3
 `, strings.TrimPrefix(api.URL, "http://"), second, strings.Join([]string{dies.address, hangs.address, babbles.address, returns.address}, `", "`))+phpConfig)
 	s := startWith(t, dir, 2)

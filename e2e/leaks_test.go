@@ -182,7 +182,8 @@ type holdings struct {
 // role is what the processes of one kind have together.
 type role struct {
 	processes, descriptors int
-	memory                 int64 // anonymous, resident, in bytes
+	memory                 int64          // anonymous, resident, in bytes
+	kinds                  map[string]int // of descriptors
 }
 
 // more describes what there is more of than before, but for memory.
@@ -191,7 +192,7 @@ func (h holdings) more(before holdings) string {
 	for name, is := range h.roles {
 		was := before.roles[name]
 		if is.processes > was.processes || is.descriptors > was.descriptors {
-			fmt.Fprintf(&text, "%s: %d processes with %d descriptors, were %d with %d\n", name, is.processes, is.descriptors, was.processes, was.descriptors)
+			fmt.Fprintf(&text, "%s: %d processes with %d descriptors, were %d with %d\n%v\n%v\n", name, is.processes, is.descriptors, was.processes, was.descriptors, is.kinds, was.kinds)
 		}
 	}
 	for name, is := range h.files {
@@ -253,7 +254,16 @@ func (s *server) holds() *holdings {
 		}
 		r := h.roles[name]
 		r.processes++
-		r.descriptors += len(namesIn(fmt.Sprintf("/proc/%d/fd", pid)))
+		if r.kinds == nil {
+			r.kinds = map[string]int{}
+		}
+		folder := fmt.Sprintf("/proc/%d/fd", pid)
+		for _, fd := range namesIn(folder) {
+			r.descriptors++
+			what, _ := os.Readlink(filepath.Join(folder, fd.Name())) // an error: it is closed by now
+			kind, _, _ := strings.Cut(what, ":[")
+			r.kinds[kind]++
+		}
 		r.memory += anonymous(pid)
 		h.roles[name] = r
 	}

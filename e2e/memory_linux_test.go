@@ -247,7 +247,8 @@ func TestDjangoSmallMachine(t *testing.T) {
 }
 
 // TestDjangoWorkerStart: a worker forked from the preloaded and warmed-up host
-// of a Django project is ready in under 10 ms.
+// of a Django project is ready in a small part of the time of its import, on a
+// quiet machine in under 10 ms.
 func TestDjangoWorkerStart(t *testing.T) {
 	const rounds, most = 15, 10 * time.Millisecond
 	folder := warmSite(t, 1)
@@ -295,8 +296,17 @@ func TestDjangoWorkerStart(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("from the request for a worker to its readiness: %s in the median (%s to %s)", took[rounds/2], took[0], took[rounds-1])
-	if took[rounds/2] > most {
+	if quiet() && took[rounds/2] > most {
 		t.Errorf("%s, want under %s", took[rounds/2], most)
+	}
+	imports := time.Hour
+	for range 3 {
+		s.run("reload")
+		imports = min(imports, s.lastReload())
+	}
+	t.Logf("a reload, whose import is most of it, takes %s", imports)
+	if took[0] > imports/5 {
+		t.Errorf("%s, and the import %s", took[0], imports)
 	}
 	get(t, client(t), s.url+"/", http.StatusOK)
 }

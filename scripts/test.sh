@@ -32,12 +32,11 @@ step ruff
 step mypy
 .cache/venv/bin/mypy
 
-# How soon workers come, and what they take, is measured by some: these run one
-# after the other, since the tests of another package beside them are load.
-measured=(./internal/pool ./e2e)
+# The packages that take longest begin first. Much of what a test does is to
+# wait, so more of them run at a time than there are processors; no test may
+# need the machine for itself (make measure has what is said of speed alone).
+long=(./e2e ./internal/pool ./internal/server ./e2e/peers ./cmd/millrace)
 
 step "go test -race"
-go test -race -timeout 20m $(go list ./... | grep -vE '/(internal/pool|e2e)$')
-
-step "go test -race -p 1 ${measured[*]}"
-go test -race -p 1 -timeout 20m "${measured[@]}"
+go test -race -p 4 -timeout 20m "${long[@]}" \
+  $(go list ./... | grep -vE '/(e2e|internal/pool|internal/server|e2e/peers|cmd/millrace)$')

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 // beMaster is a pool in a process of its own: it prints a worker's and the
 // host's process ids and then waits to be killed.
 func beMaster(dir string) {
-	python, err := exec.LookPath("python3")
+	python, err := python3()
 	if err != nil {
 		panic(err)
 	}

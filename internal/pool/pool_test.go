@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,10 +18,17 @@ import (
 	"millrace/internal/supervise"
 )
 
+// python3 is the interpreter itself where the path has a program that looks for
+// it, which takes as long as the interpreter's own start.
+var python3 = sync.OnceValues(func() (string, error) {
+	out, err := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output()
+	return strings.TrimSpace(string(out)), err
+})
+
 // testConfig is a pool of one fixed worker on testdata/apps.
 func testConfig(t testing.TB, wsgi string) Config {
 	t.Helper()
-	python, err := exec.LookPath("python3")
+	python, err := python3()
 	if err != nil {
 		t.Fatal("the tests need python3: ", err)
 	}

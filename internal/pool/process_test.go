@@ -512,7 +512,7 @@ func (l *load) stop() map[int]int {
 // TestWorkerEnd: a forked worker ends without taking its memory apart; what an
 // app leaves to its end is done all the same.
 func TestWorkerEnd(t *testing.T) {
-	for version, python := range pythons(t) {
+	for version, python := range ends(t) {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			cfg := testConfig(t, "leaving:application")

@@ -339,7 +339,7 @@ func TestStopIdle(t *testing.T) {
 // TestThreadsOutput: lines are whole, and have the request of their thread.
 func TestThreadsOutput(t *testing.T) {
 	const n = 4
-	for version, python := range pythons(t) {
+	for version, python := range ends(t) {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			cfg := threadedConfig(t, n, n)

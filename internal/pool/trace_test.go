@@ -20,14 +20,6 @@ import (
 	"millrace/internal/supervise"
 )
 
-// sampled returns the default Python, the oldest and the newest.
-func sampled(t testing.TB) map[string]string {
-	t.Helper()
-	found := ends(t)
-	found["default"] = testConfig(t, "").Python
-	return found
-}
-
 // python has the app run on another interpreter, with more in its environment.
 func (cfg *Config) python(path string, env ...string) {
 	cfg.Python = path
@@ -35,10 +27,10 @@ func (cfg *Config) python(path string, env ...string) {
 	cfg.Host = HostCommand(cfg.Name, path, cfg.Dir, env, supervise.Rights{})
 }
 
-// eachWorker runs a test on the Pythons of sampled, with workers that are
+// eachWorker runs a test on the oldest Python and the newest, with workers that are
 // processes and workers that are threads.
 func eachWorker(t *testing.T, test func(t *testing.T, cfg Config)) {
-	for version, path := range sampled(t) {
+	for version, path := range ends(t) {
 		for _, method := range []string{"prefork", "threaded"} {
 			t.Run(version+"/"+method, func(t *testing.T) {
 				cfg := testConfig(t, "late:application")
@@ -256,7 +248,7 @@ func TestNoTraceback(t *testing.T) {
 // TestTracebackWithoutFaulthandler: as on a build of Python whose threads run
 // in parallel, where a thread of the worker's writes them.
 func TestTracebackWithoutFaulthandler(t *testing.T) {
-	for version, path := range sampled(t) {
+	for version, path := range ends(t) {
 		for _, threads := range []int{0, 2} {
 			t.Run(fmt.Sprint(version, "/", threads), func(t *testing.T) {
 				dir := t.TempDir()

@@ -21,7 +21,7 @@ func TestWarmUp(t *testing.T) {
 		// What the request leaves is like what the import leaves.
 		{"/keeps", "a socket that listens on 127.0.0.1:", "False "},
 	} {
-		for version, python := range pythons(t) {
+		for version, python := range ends(t) {
 			t.Run(tt.path[1:6]+"/"+version, func(t *testing.T) {
 				t.Parallel()
 				cfg := testConfig(t, "warm:application")

@@ -3,6 +3,7 @@ package pool
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,16 +23,24 @@ import (
 // pythons returns every CPython from 3.8 on that the machine has, by version.
 func pythons(t testing.TB) map[string]string {
 	t.Helper()
+	found, err := findPythons()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+var findPythons = sync.OnceValues(func() (map[string]string, error) {
 	found := map[string]string{}
 	var candidates []string
 	for _, pattern := range []string{"/usr/bin/python3*", "/usr/local/bin/python3*", os.ExpandEnv("$HOME/.pyenv/versions/*/bin/python3")} {
 		names, err := filepath.Glob(pattern)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		candidates = append(candidates, names...)
 	}
-	if python, err := exec.LookPath("python3"); err == nil {
+	if python, err := python3(); err == nil {
 		candidates = append(candidates, python)
 	}
 	for _, name := range candidates {
@@ -42,10 +51,10 @@ func pythons(t testing.TB) map[string]string {
 		}
 	}
 	if len(found) == 0 {
-		t.Fatal("no python3 from 3.8 on is installed")
+		return nil, errors.New("no python3 from 3.8 on is installed")
 	}
-	return found
-}
+	return found, nil
+})
 
 // ends returns the oldest and the newest of the machine's CPythons.
 func ends(t testing.TB) map[string]string {

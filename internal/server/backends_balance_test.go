@@ -114,9 +114,9 @@ upstream = "api"
 protocol = "fastcgi"
 balance = "%s"
 servers = ["%s", "%s", "%s", "%s"]
-timeout = "500ms"
+timeout = "2s"
 fail_timeout = "1s"
-health = { interval = "300ms", timeout = "200ms" }
+health = { interval = "300ms", timeout = "2s" }
 `
 
 // TestFourServers, under load: one dies, one hangs, one answers garbage, and all

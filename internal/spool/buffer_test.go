@@ -49,13 +49,17 @@ func TestBuffer(t *testing.T) {
 			return readAll(b, bytes.NewReader(p[len(p)/2:]), len(p)-len(p)/2)
 		},
 	}
+	bodies := map[int][]byte{}
 	for name, fill := range fills {
 		for _, memory := range []int{-1, 0, 1, 4095, 4096, 4097, 65536, 100_000, 3 << 20} {
 			for _, size := range []int{0, 1, 4095, 4096, 4097, 65536, 65537, 100_000, 100_001, 2<<20 + 1} {
 				t.Run(fmt.Sprintf("%s/%d in %d", name, size, memory), func(t *testing.T) {
 					s := newTestSpool(t, 4<<20)
 					b := s.NewBuffer(memory)
-					body := pattern(size)
+					if bodies[size] == nil {
+						bodies[size] = pattern(size)
+					}
+					body := bodies[size]
 					if err := fill(b, body); err != nil {
 						t.Fatal(err)
 					}
