@@ -151,7 +151,7 @@ func TestFcgiwrap(t *testing.T) {
 func cgiScript(t *testing.T) string {
 	t.Helper()
 	dir := shortDir(t)
-	path := write(t, filepath.Join(dir, "mirror.cgi"), fmt.Sprintf(`#!%s/bin/python
+	path := write(t, filepath.Join(dir, "mirror.cgi"), fmt.Sprintf(`#!%s/bin/python -IS
 import sys
 from wsgiref.handlers import CGIHandler
 sys.path.insert(0, %q)

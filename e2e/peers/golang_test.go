@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -69,8 +70,12 @@ func mirrorGo(t *testing.T) http.Handler {
 			if q.Has("length") {
 				w.Header().Set("Content-Length", q.Get("size"))
 			}
-			for n := 0; size > 0; n, size = (n+1)%8192, size-8 {
-				fmt.Fprintf(w, "%07d\n", n)
+			var block bytes.Buffer
+			for n := range 8192 {
+				fmt.Fprintf(&block, "%07d\n", n)
+			}
+			for ; size > 0; size -= block.Len() {
+				_, _ = w.Write(block.Bytes()[:min(size, block.Len())]) // an error: the client has left
 			}
 			return
 		case "headers":
