@@ -60,6 +60,17 @@ func guessable(status int) bool {
 	return false
 }
 
+// ofOne are statuses that are about how one request was asked, or by whom, and
+// not about what it asked for: anybody could have them stored for all, by a header
+// that the app does not like.
+func ofOne(status int) bool {
+	switch status {
+	case 400, 408, 411, 412, 413, 416, 417, 421, 425, 426, 428, 429, 431:
+		return true
+	}
+	return false
+}
+
 // judge says what may be done with the response to a request. accel is
 // X-Accel-Expires, "" for none; date is when the response was made.
 func (ru *Rules) judge(r *http.Request, status int, h http.Header, accel string, date time.Time) verdict {
@@ -197,7 +208,7 @@ func (ru *Rules) otherwise(status int, h http.Header, date time.Time, public boo
 	if d, ok := ru.TTL[status]; ok {
 		return d
 	}
-	if d, ok := ru.TTL[AnyStatus]; ok {
+	if d, ok := ru.TTL[AnyStatus]; ok && !ofOne(status) {
 		return d
 	}
 	if !ru.Heuristic || !guessable(status) && !public {

@@ -127,6 +127,8 @@ var directives = []struct {
 	{name: "ttl", rules: Rules{TTL: map[int]time.Duration{200: time.Minute}}, later: 59 * time.Second, want: isHit},
 	{name: "ttl, another status", status: 404, rules: Rules{TTL: map[int]time.Duration{200: time.Minute}}, want: isFetched},
 	{name: "ttl, any", status: 404, rules: Rules{TTL: map[int]time.Duration{AnyStatus: time.Minute}}, want: isHit},
+	{name: "ttl, any, but a refusal of how one has asked", status: 431, rules: Rules{TTL: map[int]time.Duration{AnyStatus: time.Minute}}, want: isFetched},
+	{name: "ttl of a refusal of how one has asked", status: 429, rules: Rules{TTL: map[int]time.Duration{429: time.Minute}}, want: isHit},
 	{name: "ttl and private", rules: Rules{TTL: map[int]time.Duration{200: time.Minute}}, says: []string{"Cache-Control: private"}, want: isFetched},
 	{name: "ttl and private, ignored", rules: Rules{TTL: map[int]time.Duration{200: time.Minute}, Ignore: Ignore{CacheControl: true}}, says: []string{"Cache-Control: private"}, want: isHit},
 	{name: "ttl gives way", rules: Rules{TTL: map[int]time.Duration{200: time.Hour}}, says: []string{"Cache-Control: max-age=10"}, later: 11 * time.Second, want: isFetched},

@@ -19,8 +19,8 @@ type Rules struct {
 	Key func(dst []byte, r *http.Request) []byte
 
 	// TTL is how long a response is fresh that does not say it itself, by
-	// status; AnyStatus is for those that are not there. Default: it is not
-	// stored.
+	// status; AnyStatus is for those that are not there, but for refusals of how
+	// one has asked. Default: it is not stored.
 	TTL map[int]time.Duration
 
 	// Heuristic guesses the lifetime of what does not say it, and for which TTL

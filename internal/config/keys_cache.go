@@ -49,7 +49,7 @@ var cacheSection = &section{
 	doc:     "Responses of the app or the back ends that may be used again are, as their Cache-Control says. `cache = true` has the defaults: what says nothing of how long it is good is not cached.",
 	keys: []key{
 		{name: "key", field: "Key", form: formText, doc: "What tells requests from each other, with placeholders: `\"{scheme}://{host}{path}\"` has one response whatever the query. It stands for the whole: without `{host}` one host gets what is another's. Without the key: scheme, host, path and query, byte for byte."},
-		{name: "ttl", field: "TTL", form: formCacheTTL, doc: "How long a response is good that does not say it itself, by status; `any` is for all others. Without it: it is not cached."},
+		{name: "ttl", field: "TTL", form: formCacheTTL, doc: "How long a response is good that does not say it itself, by status; `any` is for all others, but for those that are about one request and how it was asked (400, 408, 411 to 413, 416, 417, 421, 425, 426, 428, 429, 431). Without it: it is not cached."},
 		{name: "heuristic", field: "Heuristic", form: formBool, def: "false", doc: "Whether it is guessed where neither the response nor `ttl` says it: a tenth of the time since Last-Modified, a day at most."},
 		{name: "stale_while_revalidate", field: "WhileRevalidate", form: formDurationZero, def: `"0s"`, doc: "For so long after its time a response still goes out, while a new one is fetched; for those that say nothing of it."},
 		{name: "stale_if_error", field: "IfError", form: formDurationZero, def: `"0s"`, doc: "For so long after its time a response goes out in place of an error (500 and above) of the back end; for those that say nothing of it."},
