@@ -119,17 +119,23 @@ func ownCgroup() (string, error) {
 	return "", errors.New("this system has no cgroup v2 that this process is in")
 }
 
-// kill kills all that is in the group. Before Linux 5.14 there is no file for it.
+// kill kills all that is in the group, which stands still meanwhile: what forks
+// would get away. It does not use cgroup.kill: a kernel since 6.14 that was told
+// so once kills whatever is started in the group from outside from then on.
 func (c *cgroup) kill() {
-	if os.WriteFile(filepath.Join(c.path, "cgroup.kill"), []byte("1"), 0) == nil {
-		return
-	}
-	text, _ := os.ReadFile(filepath.Join(c.path, "cgroup.procs"))
+	c.freeze("1")
+	text, _ := os.ReadFile(filepath.Join(c.path, "cgroup.procs")) // the next try comes soon
 	for pid := range strings.FieldsSeq(string(text)) {
 		if n, err := strconv.Atoi(pid); err == nil && n > 1 {
 			_ = unix.Kill(n, unix.SIGKILL)
 		}
 	}
+	c.freeze("0")
+}
+
+// freeze has the group stand still, or not. Before Linux 5.2 it does nothing.
+func (c *cgroup) freeze(yes string) {
+	_ = os.WriteFile(filepath.Join(c.path, "cgroup.freeze"), []byte(yes), 0)
 }
 
 // empty reports whether nothing is in the group or below.

@@ -8,6 +8,8 @@ package daemontools
 import (
 	"encoding/hex"
 	"encoding/json"
+	"io"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,6 +35,32 @@ type exitJSON struct {
 	Code   *int      `json:"code,omitempty"`
 	Signal int       `json:"signal,omitempty"`
 	Time   time.Time `json:"time"`
+}
+
+// maxDetails is how much of the file is read.
+const maxDetails = 64 << 10
+
+// lookDetails reads the file in the working folder. One that is not there, or
+// says nothing, is empty.
+func lookDetails() (d details) {
+	fd, err := unix.Open(detailsFile, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return details{}
+	}
+	f := os.NewFile(uintptr(fd), detailsFile)
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxDetails))
+	if err != nil {
+		return details{}
+	}
+	return decodeDetails(text)
+}
+
+func decodeDetails(text []byte) (d details) {
+	if json.Unmarshal(text, &d) != nil {
+		return details{}
+	}
+	return d
 }
 
 // stampText is the time of a status as text.

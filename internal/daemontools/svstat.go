@@ -19,6 +19,7 @@ func svstat(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	return eachFolder(dirs, stderr, "svstat", func(dir string, chdir error) {
 		seen := look(chdir)
 		if asJSON {
+			seen.details = lookDetails()
 			_, _ = stdout.Write(seen.json(dir, time.Now()))
 			return
 		}
@@ -35,6 +36,7 @@ type sight struct {
 	problem    string // "": the rest is known
 	normallyUp bool   // no file "down"
 	status     Status
+	details    details // for JSON; they go with the status if their stamp does
 }
 
 // look looks at the working folder, which could not be entered if chdir says so.

@@ -20,6 +20,18 @@ type sightJSON struct {
 	NormallyUp *bool      `json:"normally_up,omitempty"`
 	Paused     *bool      `json:"paused,omitempty"`
 	Want       string     `json:"want,omitempty"`
+
+	// Of our supervise alone, and as of the same moment as the status.
+	Readiness  *bool      `json:"readiness,omitempty"`
+	Ready      *bool      `json:"ready,omitempty"`
+	ReadySince *time.Time `json:"ready_since,omitempty"`
+	WaitingFor []string   `json:"waiting_for,omitempty"`
+	LastExit   *exitJSON  `json:"last_exit,omitempty"`
+	Failures   int        `json:"failures,omitempty"`
+	NextStart  *time.Time `json:"next_start,omitempty"`
+	Failed     bool       `json:"failed,omitempty"`
+	Adopted    bool       `json:"adopted,omitempty"`
+	Supervisor int        `json:"supervisor_pid,omitempty"`
 }
 
 // json is a line, with its end.
@@ -43,6 +55,12 @@ func (s *sight) json(dir string, now time.Time) []byte {
 		default:
 			out.Want = "once"
 		}
+	}
+	if d := s.details; s.problem == "" && d.Stamp == s.status.stampText() {
+		ready := s.status.PID != 0 && (d.Ready != nil || !d.Readiness)
+		out.Readiness, out.Ready, out.ReadySince = &d.Readiness, &ready, d.Ready
+		out.WaitingFor, out.LastExit, out.Failures, out.NextStart = d.Waiting, d.LastExit, d.Failures, d.NextStart
+		out.Failed, out.Adopted, out.Supervisor = d.Failed, d.Adopted, d.Supervisor
 	}
 	text, err := json.Marshal(out)
 	if err != nil {

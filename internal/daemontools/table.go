@@ -33,6 +33,7 @@ const (
 func supervision() []Program {
 	return []Program{
 		{"svscan", "[--separate] [--grace=8s] [DIR]", "Keep all services in a folder running", svscan},
+		{"svscanboot", "[DIR]", "Start svscan with nothing of this environment, what it says among the processes", svscanboot},
 		{"supervise", "DIR", "Keep one service running", superviseProgram},
 		{"svc", "[-udopchaitkx] DIR...", "Control services: up, down, once, pause, signals", svc},
 		{"svok", "DIR", "Say by the exit status whether a service is supervised", svok},
