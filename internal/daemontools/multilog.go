@@ -57,6 +57,16 @@ func runMultilog(args []string, stdin io.Reader, _, stderr io.Writer) int {
 	m.stdin = int(in.Fd())
 	m.stdinID = streamID(m.stdin)
 	unix.Umask(0o22)
+	if err := unix.Pipe(m.wake[:]); err != nil {
+		return fault(stderr, err, "multilog: fatal: unable to create pipe: ")
+	}
+	for _, fd := range m.wake {
+		unix.CloseOnExec(fd)
+		_ = unix.SetNonblock(fd, true) // a pipe of ours
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGALRM)
+	go m.signals(signals)
 	if err := m.open(); err != nil {
 		var f *fatal
 		if errors.As(err, &f) {
@@ -64,9 +74,6 @@ func runMultilog(args []string, stdin io.Reader, _, stderr io.Writer) int {
 		}
 		return fault(stderr, err, "multilog: fatal: ")
 	}
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGALRM)
-	go m.signals(signals)
 	m.run()
 	return 0
 }
@@ -77,13 +84,6 @@ func (m *multilog) open() error {
 	start, err := openAt(unix.AT_FDCWD, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return &fatal{"unable to switch to current directory", err}
-	}
-	if err := unix.Pipe(m.wake[:]); err != nil {
-		return &fatal{"unable to create pipe", err}
-	}
-	for _, fd := range m.wake {
-		unix.CloseOnExec(fd)
-		_ = unix.SetNonblock(fd, true) // a pipe of ours
 	}
 	for _, name := range m.script.files {
 		f, err := openLastLine(start, name, m)
@@ -105,6 +105,7 @@ func (m *multilog) openLogs(start int) error {
 	known := map[fileID]journaled{}
 	for i, d := range m.logs {
 		if err := d.open(start); err != nil {
+			m.leaveEmpty(left)
 			return err
 		}
 		if i == 0 && len(m.logs) <= journalMax {
@@ -116,6 +117,7 @@ func (m *multilog) openLogs(start int) error {
 		}
 		was, err := d.restart(known)
 		if err != nil {
+			m.leaveEmpty(left)
 			return err
 		}
 		m.selected[i] = was.selected
@@ -131,6 +133,13 @@ func (m *multilog) openLogs(start int) error {
 	}
 	m.takeOver(left)
 	return nil
+}
+
+// leaveEmpty takes back a journal that is new.
+func (m *multilog) leaveEmpty(left *progress) {
+	if m.pages.mem != nil && left == nil {
+		m.pages.done()
+	}
 }
 
 // takeOver logs what the process before had read.
