@@ -89,6 +89,7 @@ workers = 4
 	// rest leaves a front that has answered, and has no connection: what it
 	// opens once, it has then.
 	rest := func() {
+		transport.CloseIdleConnections() // which may be those of the front before
 		get(t, c, s.url+"/pid", 200)
 		transport.CloseIdleConnections()
 	}
