@@ -21,8 +21,9 @@ const (
 
 	// handLimit is how long Close waits for the next Accept while connections
 	// are left. Only a listener that nobody serves lets it pass, or one whose
-	// server is out of descriptors.
-	handLimit = 250 * time.Millisecond
+	// server is out of descriptors; and not one whose server waits for a
+	// processor.
+	handLimit = 2 * time.Second
 )
 
 // backlog is what Close has taken and Accept has not handed out.

@@ -309,7 +309,7 @@ func (l *Listener) accept() (conn, error) {
 
 // Close stops accepting and removes a Unix socket's file. Connections live on.
 // Accept first returns those that waited in the backlog, and Close when all of
-// them are taken, or none was for 250 ms: it closes the rest. Those at an
+// them are taken, or none was for two seconds: it closes the rest. Those at an
 // inherited socket stay, for the processes that it is shared with. After
 // Detach Close does nothing: the socket is another Listener's.
 func (l *Listener) Close() error {

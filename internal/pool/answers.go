@@ -28,8 +28,8 @@ const (
 	// beyond it the worker waits.
 	pipeDisk = 1 << 30
 	// reportPatience is how long the end of a stream waits for the host to say
-	// that the worker has died.
-	reportPatience = 50 * time.Millisecond
+	// that the worker has died: it may have to wait for a processor.
+	reportPatience = 500 * time.Millisecond
 )
 
 // reader is the state of a channel's read loop.

@@ -59,7 +59,7 @@ func wait(t *testing.T, ended <-chan error) error {
 	select {
 	case err := <-ended:
 		return err
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("HandOver does not return")
 		return nil
 	}

@@ -120,7 +120,7 @@ func (s *stage) stop(t testing.TB) {
 		if err != nil {
 			t.Error("Run: ", err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the pool did not stop")
 	}
 }
@@ -158,7 +158,7 @@ func await(t testing.TB, what string, c <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("not in time: ", what)
 	}
 }
@@ -178,7 +178,7 @@ func (f *front) upgrade() error {
 	var err error
 	select {
 	case err = <-handed:
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		f.t.Fatal("HandOver does not return")
 	}
 	old.stop(f.t)
@@ -209,7 +209,7 @@ type pressure struct {
 func press(t testing.TB, url string, clients int) *pressure {
 	l := &pressure{stop: make(chan struct{})}
 	transport := &http.Transport{MaxIdleConnsPerHost: clients}
-	client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: time.Minute}
 	t.Cleanup(transport.CloseIdleConnections)
 	for range clients {
 		l.wg.Go(func() {

@@ -71,7 +71,7 @@ func startPool(t testing.TB, cfg Config) (*Pool, *httptest.Server) {
 			if err != nil {
 				t.Error("Run: ", err)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("the pool did not stop")
 		}
 	})

@@ -33,6 +33,7 @@ func eachWorker(t *testing.T, test func(t *testing.T, cfg Config)) {
 	for version, path := range ends(t) {
 		for _, method := range []string{"prefork", "threaded"} {
 			t.Run(version+"/"+method, func(t *testing.T) {
+				t.Parallel()
 				cfg := testConfig(t, "late:application")
 				cfg.fixed(2)
 				if method == "threaded" {
@@ -61,7 +62,7 @@ func lineOf(t testing.TB, function string) string {
 
 func TestTracebackOfLateRequest(t *testing.T) {
 	eachWorker(t, func(t *testing.T, cfg Config) {
-		cfg.RequestTimeout = 300 * time.Millisecond
+		cfg.RequestTimeout = time.Second // in which a view comes to its line
 		log := logged(&cfg)
 		p, server := startPool(t, cfg)
 		p.waitServing(t, 2)

@@ -107,7 +107,7 @@ func (l *logBuffer) wait(t testing.TB, texts ...string) {
 // eventually polls until check succeeds.
 func eventually(t testing.TB, check func() error) {
 	t.Helper()
-	eventuallyWithin(t, 10*time.Second, check)
+	eventuallyWithin(t, time.Minute, check)
 }
 
 // eventuallyWithin polls until check succeeds, for so long.
