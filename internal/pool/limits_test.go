@@ -269,7 +269,7 @@ func TestCrashLoop(t *testing.T) {
 	load := startLoad(t, server, "/crash", 4)
 	log.wait(t, "die on one of their first requests", "delay=")
 	log.wait(t, `msg="worker died"`, "SIGSEGV") // which the host may tell later
-	eventually(t, func() error { // the pause is at its longest
+	eventually(t, func() error {                // the pause is at its longest
 		if d := p.crashDelayNow(); d < crashDelayMax {
 			return fmt.Errorf("the pause is %s", d)
 		}
