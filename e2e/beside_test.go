@@ -174,6 +174,7 @@ func TestAttachedProgramsDieWithMillrace(t *testing.T) {
 
 // TestCron: the next minute's jobs, of the generation that serves then.
 func TestCron(t *testing.T) {
+	t.Parallel() // it waits for a minute
 	s := start(t, besideDir(t, `
 [[site.route]]
 app = "main"

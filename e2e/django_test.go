@@ -97,6 +97,7 @@ func token(t *testing.T, page fetched) string {
 }
 
 func TestDjangoAdmin(t *testing.T) {
+	t.Parallel()
 	folder := newSite(t)
 	s := start(t, folder, "--venv", venv)
 	c := client(t)
@@ -150,6 +151,7 @@ func TestDjangoAdmin(t *testing.T) {
 }
 
 func TestDjangoStraightFromStartproject(t *testing.T) {
+	t.Parallel()
 	folder := startproject(t)
 	python(t, folder, nil, "manage.py", "migrate")
 	s := start(t, folder, "--venv", venv)
@@ -171,6 +173,7 @@ func random(seed byte, size int64) io.Reader {
 }
 
 func TestDjangoUploadTakesNoWorkerUntilComplete(t *testing.T) {
+	t.Parallel()
 	const size = 200 << 20
 	const bound = 100e6 // bytes in the master
 	folder := newSite(t)
@@ -228,10 +231,9 @@ func TestDjangoUploadTakesNoWorkerUntilComplete(t *testing.T) {
 
 	// 100 MB are gone, far more than the sockets' buffers hold. The only
 	// worker is free, and answers others.
-	if st := s.status(); st.Active != 0 || st.Idle != 1 {
-		t.Errorf("half-way: %d workers active, %d idle; want 0, 1", st.Active, st.Idle)
-	}
+	s.waitFor("an idle worker half-way", func() bool { st := s.status(); return st.Active == 0 && st.Idle == 1 })
 	get(t, client(t), s.url+"/", http.StatusOK)
+	s.waitFor("the worker's rest", func() bool { return s.status().Idle == 1 })
 	answered := s.status().Answered
 	close(resume)
 
@@ -247,6 +249,7 @@ func TestDjangoUploadTakesNoWorkerUntilComplete(t *testing.T) {
 	if len(got.Uploads) != 1 || got.Uploads[0].Name != "a large one" || got.Uploads[0].Size != size || got.Uploads[0].SHA256 != want {
 		t.Errorf("stored %+v; want %d bytes, %s", got.Uploads, size, want)
 	}
+	s.waitFor("the worker's rest", func() bool { return s.status().Idle == 1 })
 	if st := s.status(); st.Answered != answered+2 { // the upload and where it leads
 		t.Errorf("%d requests answered after half-way; want 2", st.Answered-answered)
 	}
@@ -258,6 +261,7 @@ func TestDjangoUploadTakesNoWorkerUntilComplete(t *testing.T) {
 }
 
 func TestDjangoStreamsTheFirstChunkAtOnce(t *testing.T) {
+	t.Parallel()
 	g := newGate(t)
 	s := start(t, newSite(t), "--venv", venv, "--env", "POLLS_GATE="+g.path)
 	resp, err := client(t).Get(s.url + "/stream/")
@@ -278,6 +282,7 @@ func TestDjangoStreamsTheFirstChunkAtOnce(t *testing.T) {
 }
 
 func TestDjangoSlowView(t *testing.T) {
+	t.Parallel()
 	g := newGate(t)
 	s := start(t, newSite(t), "--venv", venv, "--workers", "2", "--env", "POLLS_GATE="+g.path)
 	slow := make(chan string, 1)
@@ -313,6 +318,7 @@ func TestDjangoSlowView(t *testing.T) {
 }
 
 func TestDjangoRootsThatAreNeverServed(t *testing.T) {
+	t.Parallel()
 	folder := newSite(t)
 	appendTo(t, filepath.Join(folder, "mysite", "settings.py"), "\nMEDIA_ROOT = BASE_DIR\nMEDIA_URL = 'media/'\n")
 	if err := os.WriteFile(filepath.Join(folder, "collected", ".env"), []byte("SECRET"), 0o644); err != nil {
@@ -342,6 +348,7 @@ func TestDjangoRootsThatAreNeverServed(t *testing.T) {
 }
 
 func TestDjangoSettingsThatFailAreShownAndMended(t *testing.T) {
+	t.Parallel()
 	folder := startproject(t)
 	settings := filepath.Join(folder, "mysite", "settings.py")
 	good, err := os.ReadFile(settings)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,6 +63,18 @@ func newGate(t testing.TB) (path string) {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// waitRunning waits until a worker runs a request, and has not only been lent it.
+func (p *Pool) waitRunning(t testing.TB, request string) {
+	t.Helper()
+	eventually(t, func() error {
+		workers := p.Status().Workers
+		if !slices.ContainsFunc(workers, func(w Worker) bool { return w.Running == request }) {
+			return fmt.Errorf("%s does not run yet: %+v", request, workers)
+		}
+		return nil
+	})
 }
 
 // openGate lets the request through that stands at a gate, or comes to it
@@ -120,7 +133,7 @@ func TestQueueFull(t *testing.T) {
 	<-p.Ready()
 	gate := newGate(t)
 	running := inBackground(t, server, "/gate?"+gate, 1)
-	p.waitActive(t, 1, 0)
+	p.waitRunning(t, "POST /gate")
 	waiting := inBackground(t, server, "/pid", 4)
 	p.waitActive(t, 1, 4)
 	resp, err := http.Get(server.URL + "/pid")
@@ -150,7 +163,7 @@ func TestClientLeavesQueue(t *testing.T) {
 	<-p.Ready()
 	gate := newGate(t)
 	running := inBackground(t, server, "/gate?"+gate, 1)
-	p.waitActive(t, 1, 0)
+	p.waitRunning(t, "POST /gate")
 	ctx, cancel := context.WithCancel(context.Background())
 	req, err := http.NewRequestWithContext(ctx, "GET", server.URL+"/pid", nil)
 	if err != nil {

@@ -96,12 +96,7 @@ func TestQueueTimeout(t *testing.T) {
 	pidOf(t, server)
 	gate := newGate(t)
 	running := inBackground(t, server, "/gate?"+gate, 1)
-	eventually(t, func() error {
-		if w := p.Status().Workers; len(w) != 1 || w[0].Running != "POST /gate" {
-			return fmt.Errorf("it does not run yet: %+v", w)
-		}
-		return nil
-	})
+	p.waitRunning(t, "POST /gate")
 	var wg sync.WaitGroup
 	for range 5 {
 		wg.Go(func() {
