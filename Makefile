@@ -26,7 +26,7 @@ measure: ## what is said of speed in seconds, on a machine that does nothing els
 	@scripts/setup.sh
 	@MILLRACE_QUIET=1 go test -count=1 -v -p 1 -run '$(MEASURED)' ./internal/pool ./e2e
 
-bench: build ## millrace beside nginx and uWSGI; BENCH="-rounds 5" passes flags
+bench: build ## millrace beside its peers; BENCH="-only hello -report docs/bench" passes flags
 	@scripts/setup.sh bench
 	@go run ./bench $(BENCH)
 

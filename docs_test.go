@@ -14,13 +14,13 @@ func TestLinks(t *testing.T) {
 	if err != nil || len(pages) == 0 {
 		t.Fatalf("%d pages under docs, %v", len(pages), err)
 	}
-	decisions, err := filepath.Glob("docs/decisions/*.md")
+	below, err := filepath.Glob("docs/*/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	link := regexp.MustCompile(`\[[^\]\n]+\]\(([^)\s]+)\)`)
 	code := regexp.MustCompile("(?ms)^```.*?^```$|^    .*?$|`[^`\n]*`")
-	for _, page := range append(append(pages, decisions...), "README.md", "HACKING.md", "NEWS.md") {
+	for _, page := range append(append(pages, below...), "README.md", "HACKING.md", "NEWS.md") {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)

@@ -5,11 +5,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
-	"time"
 )
 
 // cacheGain is how much faster than uncached a cached page is to be.
@@ -28,36 +25,17 @@ var cachedPages = []struct {
 }
 
 func cachedPage(ctx context.Context, s *settings) error {
-	row := staticRow{title: "a page of Django of 1 KB", path: "page", size: 1000, connections: s.connections}
-	file := row
-	file.path = "1k.html"
+	row := staticRow{path: "page", size: 1000}
+	file := staticRow{path: "1k.html", size: 1000}
 	at, err := makeSite(s, file)
 	if err != nil {
 		return err
 	}
-	results := make([]result, len(cachedPages))
-	stacks := make([]*stack, len(cachedPages))
-	defer func() {
-		for _, st := range stacks {
-			if st != nil {
-				st.stop()
-			}
-		}
-	}()
 	var plain string // the address of the first
+	var entrants []entrant
 	for i, p := range cachedPages {
-		results[i].name = p.name
-		var st *stack
-		var err error
-		switch i {
-		case 3:
-			st, err = startFiles(ctx, s, row, "nginx-cache", "nginx", "nginx.conf", func(folder, address string) string {
-				return nginxGateway(s, folder, fmt.Sprintf(nginxCache, folder, plain, address))
-			}, nginxArgs)
-		case 4:
-			st, err = startMillraceFiles(ctx, s, at, file)
-		default:
-			st, err = startFiles(ctx, s, row, fmt.Sprint("cache-", i), s.millrace, "millrace.toml", func(folder, address string) string {
+		start := func(ctx context.Context, s *settings) (*stack, error) {
+			return startFiles(ctx, s, row, fmt.Sprint("cache-", i), s.millrace, "millrace.toml", func(folder, address string) string {
 				if plain == "" {
 					plain = address
 				}
@@ -65,36 +43,37 @@ func cachedPage(ctx context.Context, s *settings) error {
 				if p.server != "" {
 					store = "[server.cache]\n" + strings.Replace(p.server, `"kept"`, fmt.Sprintf("%q", folder), 1)
 				}
-				return fmt.Sprintf(cacheConfig, store, address, p.route, filepath.Join(s.work, "apps"), s.python, s.workers, s.site)
+				return fmt.Sprintf(cacheConfig, store, address, p.route, s.apps(), s.python, s.workers, s.site)
 			}, serveArgs)
 		}
-		var missing *missingError
-		if errors.As(err, &missing) {
-			results[i].missing = err.Error()
+		switch p.name {
+		case "nginx, proxy_cache":
+			start = func(ctx context.Context, s *settings) (*stack, error) {
+				return startFiles(ctx, s, row, "nginx-cache", "nginx", "nginx.conf", func(folder, address string) string {
+					return nginxGateway(s, folder, fmt.Sprintf(nginxCache, folder, plain, address))
+				}, nginxArgs)
+			}
+		case "millrace, a file":
+			start = func(ctx context.Context, s *settings) (*stack, error) {
+				return startMillraceFiles(ctx, s, at, file)
+			}
+		}
+		entrants = append(entrants, entrant{p.name, func(ctx context.Context, s *settings) (loaded, error) { return entire(start(ctx, s)) }})
+	}
+	results, err := interleave(ctx, s, entrants, nil)
+	if results == nil {
+		return err
+	}
+	sec := halfTable(fmt.Sprintf("a page of Django of 1 KB, %d connections", s.connections), "what answers", cachedPages[0].name, row.size, results)
+	for _, r := range results[1:3] {
+		if len(r.samples) == 0 || len(results[0].samples) == 0 {
 			continue
 		}
-		if err != nil {
-			return err
-		}
-		stacks[i] = st
-		if _, err := load(ctx, st.url, row.connections, s.warmUp); err != nil {
-			return err
-		}
+		got := ratioOf(r.samples, results[0].samples)
+		sec.goal(got >= cacheGain, "%s: %.1f × as it is; at least %d", r.name, got, cacheGain)
 	}
-	for range s.rounds {
-		for i, st := range stacks {
-			if st == nil {
-				continue
-			}
-			one, err := measureStatic(ctx, s, st, row)
-			if err != nil {
-				return errors.Join(fmt.Errorf("%s", results[i].name), err)
-			}
-			results[i].samples = append(results[i].samples, one)
-		}
-	}
-	printCached(row, results)
-	return nil
+	s.out.add(sec)
+	return err
 }
 
 const cacheConfig = `
@@ -125,22 +104,3 @@ const nginxCache = `proxy_cache_path %[1]s/kept keys_zone=kept:10m;
       proxy_cache kept;
     }
   }`
-
-func printCached(row staticRow, results []result) {
-	fmt.Printf("\n### %s, %d connections\n\n", row.title, row.connections)
-	fmt.Println("| what answers | requests/s (min – max) | p50 | p99 | CPU a request | × as it is |")
-	fmt.Println("|---|---|---|---|---|---|")
-	plain := results[0].samples
-	for _, r := range results {
-		if r.missing != "" {
-			fmt.Printf("| %s | %s | | | | |\n", r.name, r.missing)
-			continue
-		}
-		fmt.Printf("| %s | %s | %s | %s | %s | %.2f |\n", r.name, rates(r.samples),
-			show(median(r.samples, func(s sample) time.Duration { return s.p50 })), show(median(r.samples, func(s sample) time.Duration { return s.p99 })), show(median(r.samples, func(s sample) time.Duration { return s.front })), ratioOf(r.samples, plain))
-	}
-	for _, r := range results[1:3] {
-		got := ratioOf(r.samples, plain)
-		goal(got >= cacheGain, "%s: %.1f × as it is; at least %d", r.name, got, cacheGain)
-	}
-}

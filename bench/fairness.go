@@ -7,16 +7,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"sync"
 	"time"
 
 	"millrace/internal/pool"
@@ -32,9 +29,8 @@ const (
 
 // inProcess is a pool behind net/http in this process.
 type inProcess struct {
-	url    string
-	client *http.Client
-	stop   func()
+	url  string
+	stop func()
 }
 
 func startInProcess(ctx context.Context, s *settings, app string, workers, depth int) (*inProcess, error) {
@@ -61,8 +57,7 @@ func startInProcess(ctx context.Context, s *settings, app string, workers, depth
 	server := &http.Server{Handler: p.Handler("")}
 	go func() { _ = server.Serve(l) }()
 	in := &inProcess{
-		url:    "http://" + l.Addr().String(),
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}},
+		url: "http://" + l.Addr().String(),
 		stop: func() {
 			server.Close()
 			cancel()
@@ -81,86 +76,27 @@ func startInProcess(ctx context.Context, s *settings, app string, workers, depth
 	return in, nil
 }
 
-// arrival is one request of an open load.
-type arrival struct {
-	after time.Duration // of the load's begin
-	long  bool
-}
-
-// arrivals is a Poisson process at a rate, with a share of long requests.
-func arrivals(seed uint64, rate float64, length time.Duration) []arrival {
-	r := rand.New(rand.NewPCG(seed, 1))
-	var all []arrival
-	for at := time.Duration(0); ; {
-		at += time.Duration(r.ExpFloat64() / rate * float64(time.Second))
-		if at > length {
-			return all
-		}
-		all = append(all, arrival{after: at, long: r.Float64() < longShare})
-	}
-}
-
-// replay sends the arrivals at their times, whatever the answers do, and
-// returns the latencies of the short ones.
-func (in *inProcess) replay(all []arrival) ([]time.Duration, error) {
-	var mu sync.Mutex
+// replay sends the arrivals at their times, and returns the latencies of the
+// short ones.
+func (in *inProcess) replay(ctx context.Context, all []arrival) ([]time.Duration, error) {
 	var short []time.Duration
-	var failed error
-	var wg sync.WaitGroup
-	begin := time.Now()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for _, a := range all {
-		timer.Reset(time.Until(begin.Add(a.after)))
-		<-timer.C
-		wg.Go(func() {
-			path := "/short"
-			if a.long {
-				path = "/long"
-			}
-			sent := time.Now()
-			err := in.get(path)
-			took := time.Since(sent)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				failed = err
-			}
-			if !a.long {
-				short = append(short, took)
-			}
-		})
+	for _, one := range openLoad(ctx, in.url, all) {
+		if err := one.whole(); err != nil {
+			return nil, err
+		}
+		if !one.long {
+			short = append(short, one.took)
+		}
 	}
-	wg.Wait()
-	return short, failed
-}
-
-func (in *inProcess) get(path string) error {
-	resp, err := in.client.Get(in.url + path)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s", path, resp.Status)
-	}
-	return nil
-}
-
-func percentile(all []time.Duration, share float64) time.Duration {
-	sorted := slices.Sorted(slices.Values(all))
-	return sorted[min(len(sorted)-1, int(share*float64(len(sorted))))]
+	return short, nil
 }
 
 // fairness prints one row for each number of workers.
 func fairness(ctx context.Context, s *settings) error {
-	fmt.Printf("\n### Fairness (%.0f%% of requests wait %v, the others run %v; the same arrivals for both pools, half the capacity)\n\n", longShare*100, longTime, shortTime)
-	fmt.Println("| workers | short p99, one request a worker | as it is | ratio | short alone, one request a worker | as it is | ratio | hello alone, one request a worker | as it is | ratio |")
-	fmt.Println("|---|---|---|---|---|---|---|---|---|---|")
-	var goals []func()
+	sec := &section{
+		title: fmt.Sprintf("Fairness (%.0f%% of requests wait %v, the others run %v; the same arrivals for both pools, half the capacity)", longShare*100, longTime, shortTime),
+		head:  []string{"workers", "short p99, one request a worker", "as it is", "ratio", "short alone, one request a worker", "as it is", "ratio", "hello alone, one request a worker", "as it is", "ratio"},
+	}
 	for _, workers := range []int{2, 4} {
 		one, err := startInProcess(ctx, s, "mixed:application", workers, 1)
 		if err != nil {
@@ -177,11 +113,9 @@ func fairness(ctx context.Context, s *settings) error {
 		if err != nil {
 			return err
 		}
-		goals = append(goals, row.print(workers))
+		row.add(sec, workers)
 	}
-	for _, show := range goals {
-		show()
-	}
+	s.out.add(sec)
 	return nil
 }
 
@@ -201,7 +135,7 @@ func compareFairness(ctx context.Context, s *settings, one, deep *inProcess, wor
 		if ctx.Err() != nil {
 			return row, ctx.Err()
 		}
-		all := arrivals(uint64(round), rate, 2*s.duration)
+		all := arrivals(uint64(round), rate, longShare, 2*s.duration)
 		sides := []struct {
 			in    *inProcess
 			short *[]time.Duration
@@ -210,7 +144,7 @@ func compareFairness(ctx context.Context, s *settings, one, deep *inProcess, wor
 			slices.Reverse(sides)
 		}
 		for _, side := range sides {
-			short, err := side.in.replay(all)
+			short, err := side.in.replay(ctx, all)
 			if err != nil {
 				return row, err
 			}
@@ -226,7 +160,7 @@ func compareFairness(ctx context.Context, s *settings, one, deep *inProcess, wor
 			{one.url + "/short", &row.oneRate}, {deep.url + "/short", &row.deepRate},
 			{one.url + "/hello", &row.oneHello}, {deep.url + "/hello", &row.deepHello},
 		} {
-			r, err := load(ctx, side.url, s.connections, s.duration)
+			r, err := load(ctx, ask{url: side.url}, s.connections, s.duration)
 			if err != nil {
 				return row, err
 			}
@@ -236,15 +170,14 @@ func compareFairness(ctx context.Context, s *settings, one, deep *inProcess, wor
 	return row, nil
 }
 
-// print shows the row and returns what shows its goals, for after the table.
-func (row fairnessRow) print(workers int) func() {
+// add adds the row and its goals.
+func (row fairnessRow) add(sec *section, workers int) {
 	p99 := float64(row.deepP99) / float64(row.oneP99)
 	rate, hello := ratioOf(row.deepRate, row.oneRate), ratioOf(row.deepHello, row.oneHello)
-	fmt.Printf("| %d | %s | %s | %.2f | %s | %s | %.2f | %s | %s | %.2f |\n", workers, show(row.oneP99), show(row.deepP99), p99,
-		rates(row.oneRate), rates(row.deepRate), rate, rates(row.oneHello), rates(row.deepHello), hello)
-	return func() {
-		goal(p99 <= 1.1, "%d workers: the short ones' p99 is %.2f × that of one request a worker; at most 1.10", workers, p99)
-		goal(rate >= 1.3, "%d workers: short requests alone run %.2f × as fast as with one request a worker; at least 1.30 (their %v of work are most of what two cores can do)", workers, rate, shortTime)
-		goal(hello >= 1.3, "%d workers: a hello alone runs %.2f × as fast as with one request a worker; at least 1.30", workers, hello)
-	}
+	two := func(f float64) string { return fmt.Sprintf("%.2f", f) }
+	sec.row(fmt.Sprint(workers), show(row.oneP99), show(row.deepP99), two(p99),
+		rates(row.oneRate), rates(row.deepRate), two(rate), rates(row.oneHello), rates(row.deepHello), two(hello))
+	sec.goal(p99 <= 1.1, "%d workers: the short ones' p99 is %.2f × that of one request a worker; at most 1.10", workers, p99)
+	sec.goal(rate >= 1.3, "%d workers: short requests alone run %.2f × as fast as with one request a worker; at least 1.30 (their %v of work are most of what two cores can do)", workers, rate, shortTime)
+	sec.goal(hello >= 1.3, "%d workers: a hello alone runs %.2f × as fast as with one request a worker; at least 1.30", workers, hello)
 }

@@ -19,7 +19,8 @@ const footprintWorkers = 8
 func footprint(ctx context.Context, s *settings) error {
 	with := *s
 	with.workers = footprintWorkers
-	ours, err := startMillrace(ctx, &with, "django_hello:application", "")
+	j := job{app: "django_hello:application"}
+	ours, err := startMillrace(ctx, &with, j)
 	if err != nil {
 		return err
 	}
@@ -28,10 +29,10 @@ func footprint(ctx context.Context, s *settings) error {
 	if err != nil {
 		return err
 	}
-	theirs, err := startGunicorn(ctx, &with, "django_hello:application")
+	theirs, err := startGunicorn(ctx, &with, j)
 	var missing *missingError
 	if errors.As(err, &missing) {
-		printFootprint(mine, 0, err.Error())
+		s.out.add(footprintSection(mine, 0, err.Error()))
 		return nil
 	}
 	if err != nil {
@@ -42,30 +43,20 @@ func footprint(ctx context.Context, s *settings) error {
 	if err != nil {
 		return err
 	}
-	printFootprint(mine, other, "")
+	s.out.add(footprintSection(mine, other, ""))
 	return nil
 }
 
 // startGunicorn serves an app with sync workers, none of them preloaded.
-func startGunicorn(ctx context.Context, s *settings, app string) (*stack, error) {
-	folders, err := filepath.Glob(".cache/venv/lib/python3*/site-packages/gunicorn")
+func startGunicorn(ctx context.Context, s *settings, j job) (*stack, error) {
+	if err := s.hasServer("gunicorn"); err != nil {
+		return nil, err
+	}
+	st, folder, address, err := newStack(s, "gunicorn, sync", j)
 	if err != nil {
 		return nil, err
 	}
-	if len(folders) == 0 {
-		return nil, &missingError{"gunicorn is not in .cache/venv"}
-	}
-	st, folder, address, err := newStack(s, "gunicorn")
-	if err != nil {
-		return nil, err
-	}
-	// The package alone, so that Django is that of every stack.
-	lib := filepath.Join(folder, "lib")
-	if err := os.CopyFS(filepath.Join(lib, "gunicorn"), os.DirFS(folders[0])); err != nil {
-		return nil, err
-	}
-	env := []string{"PYTHONPATH=" + lib + string(os.PathListSeparator) + s.site + string(os.PathListSeparator) + filepath.Join(s.work, "apps")}
-	if err := st.run(ctx, &st.worker, folder, env, s.python, "-m", "gunicorn", "-w", fmt.Sprint(s.workers), "-b", address, app); err != nil {
+	if err := st.run(ctx, &st.worker, folder, s.pythonPath(), s.python, "-m", "gunicorn", "-w", fmt.Sprint(s.workers), "-b", address, j.app); err != nil {
 		return nil, err
 	}
 	return st, st.ready(ctx)
@@ -73,10 +64,10 @@ func startGunicorn(ctx context.Context, s *settings, app string) (*stack, error)
 
 // pythonsAfterLoad loads a stack and sums the PSS of its interpreters.
 func pythonsAfterLoad(ctx context.Context, s *settings, st *stack) (int64, error) {
-	if _, err := load(ctx, st.url, s.connections, s.duration); err != nil {
+	if _, err := load(ctx, st.ask, s.connections, s.duration); err != nil {
 		return 0, err
 	}
-	if err := st.check(ctx); err != nil {
+	if err := st.ask.check(ctx); err != nil {
 		return 0, err
 	}
 	children, err := processTree()
@@ -109,15 +100,16 @@ func pythonsAfterLoad(ctx context.Context, s *settings, st *stack) (int64, error
 	return sum, nil
 }
 
-func printFootprint(ours, theirs int64, missing string) {
-	fmt.Printf("\n### Memory of %d Django workers and the process above them (PSS, after load)\n\n", footprintWorkers)
-	fmt.Println("| stack | PSS | of gunicorn's |")
-	fmt.Println("|---|---|---|")
+func footprintSection(ours, theirs int64, missing string) *section {
+	sec := &section{title: fmt.Sprintf("Memory of %d Django workers and the process above them (PSS, after load)", footprintWorkers), head: []string{"stack", "PSS", "of gunicorn's"}}
 	if missing != "" {
-		fmt.Printf("| millrace | %d MB | |\n| gunicorn | %s | |\n", ours/1e6, missing)
-		return
+		sec.row("millrace", fmt.Sprintf("%d MB", ours/1e6))
+		sec.row("gunicorn", missing)
+		return sec
 	}
 	share := float64(ours) / float64(theirs)
-	fmt.Printf("| millrace | %d MB | %.0f%% |\n| gunicorn, not preloaded | %d MB | |\n", ours/1e6, 100*share, theirs/1e6)
-	goal(share <= 0.6, "%.0f%% of gunicorn's memory; at most 60%%", 100*share)
+	sec.row("millrace", fmt.Sprintf("%d MB", ours/1e6), fmt.Sprintf("%.0f%%", 100*share))
+	sec.row("gunicorn, not preloaded", fmt.Sprintf("%d MB", theirs/1e6))
+	sec.goal(share <= 0.6, "%.0f%% of gunicorn's memory; at most 60%%", 100*share)
+	return sec
 }

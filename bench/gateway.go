@@ -8,74 +8,42 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // gatewayRow is one kind of back end and the fronts that are compared on it.
 type gatewayRow struct {
+	name   string
 	title  string
 	path   string
 	back   func(ctx context.Context, s *settings) (*backEnd, error)
 	fronts []gatewayFront
-	goals  func(samples map[string][]sample)
+	goals  func(sec *section, samples map[string][]sample)
 }
 
-func gatewayRows() map[string]gatewayRow {
-	return map[string]gatewayRow{
-		"gateway-fastcgi": {title: "FastCGI: hello of php-fpm with 2 children", path: "hello.php", back: startPHP, fronts: fastcgiFronts, goals: fastcgiGoals},
-		"gateway-http":    {title: "HTTP: hello of an nginx behind", path: "", back: startHello, fronts: httpFronts, goals: httpGoals},
-	}
+var gatewayRows = []gatewayRow{
+	{name: "gateway-fastcgi", title: "FastCGI: hello of php-fpm with 2 children", path: "hello.php", back: startPHP, fronts: fastcgiFronts, goals: fastcgiGoals},
+	{name: "gateway-http", title: "HTTP: hello of an nginx behind", path: "", back: startHello, fronts: httpFronts, goals: httpGoals},
 }
 
 // gateway loads every front in interleaved rounds.
 func gateway(row gatewayRow) func(context.Context, *settings) error {
 	return func(ctx context.Context, s *settings) error {
-		results := make([]result, len(row.fronts))
-		pairs := make([]*pair, len(row.fronts))
-		defer func() {
-			for _, p := range pairs {
-				p.stop()
-			}
-		}()
-		var broken []error
-		drop := func(i int, err error) {
-			results[i].missing, results[i].samples = "broken, see below", nil
-			broken = append(broken, err)
-			pairs[i].stop()
-			pairs[i] = nil
-		}
-		for i, front := range row.fronts {
-			results[i].name = front.name
-			var err error
-			if pairs[i], err = row.start(ctx, s, front); err == nil {
-				_, err = load(ctx, pairs[i].front.url, s.connections, s.warmUp)
-			}
-			var missing *missingError
-			switch {
-			case errors.As(err, &missing):
-				results[i].missing = err.Error()
-			case err != nil:
-				drop(i, err)
-			}
-		}
-		for range s.rounds {
-			for i, p := range pairs {
-				if p == nil {
-					continue
+		var entrants []entrant
+		for _, front := range row.fronts {
+			entrants = append(entrants, entrant{front.name, func(ctx context.Context, s *settings) (loaded, error) {
+				p, err := row.start(ctx, s, front)
+				if err != nil {
+					return nil, err
 				}
-				one, err := p.measure(ctx, s)
-				switch {
-				case ctx.Err() != nil:
-					return ctx.Err()
-				case err != nil:
-					drop(i, err)
-				default:
-					results[i].samples = append(results[i].samples, one)
-				}
-			}
+				return p, nil
+			}})
 		}
-		printGateway(row, s.connections, results)
-		return errors.Join(broken...)
+		results, err := interleave(ctx, s, entrants, nil)
+		if results == nil {
+			return err
+		}
+		s.out.add(gatewaySection(row, s.connections, results))
+		return err
 	}
 }
 
@@ -98,12 +66,12 @@ func (row gatewayRow) start(ctx context.Context, s *settings, front gatewayFront
 	return &pair{st, back}, nil
 }
 
-// stop ends all processes; p may be nil.
+func (p *pair) request() ask { return p.front.ask }
+func (p *pair) log() string  { return p.front.log() }
+
 func (p *pair) stop() {
-	if p != nil {
-		p.front.stop()
-		p.back.stop()
-	}
+	p.front.stop()
+	p.back.stop()
 }
 
 // cost is what all processes of the front took, and those of the back end.
@@ -113,86 +81,51 @@ func (p *pair) cost() (cost, error) {
 	return cost{front.front + front.worker, back.front + back.worker}, errors.Join(err, err2)
 }
 
-// measure is one load: front is all that the front's processes took for a
-// request, worker what the back end's did.
-func (p *pair) measure(ctx context.Context, s *settings) (sample, error) {
-	fail := func(err error) (sample, error) {
-		return sample{}, fmt.Errorf("%s is broken: %w\n%s", p.front.name, err, p.front.log())
-	}
-	if err := p.front.check(ctx); err != nil {
-		return fail(err)
-	}
-	before, err := p.cost()
-	if err != nil {
-		return sample{}, err
-	}
-	r, err := load(ctx, p.front.url, s.connections, s.duration)
-	if err != nil {
-		return sample{}, err
-	}
-	after, err := p.cost()
-	if err != nil {
-		return sample{}, err
-	}
-	if err := errors.Join(r.whole(), p.front.check(ctx)); err != nil {
-		return fail(err)
-	}
-	return sample{
-		report: r,
-		front:  (after.front - before.front) / time.Duration(r.requests),
-		worker: (after.worker - before.worker) / time.Duration(r.requests),
-	}, nil
+func (p *pair) held() (held, error) {
+	front, err := p.front.held()
+	back, err2 := p.back.held()
+	return held{front.front + front.worker, back.front + back.worker}, errors.Join(err, err2)
 }
 
-func printGateway(row gatewayRow, connections int, results []result) {
-	fmt.Printf("\n### %s, %d connections\n\n", row.title, connections)
-	fmt.Println("| front | requests/s (min – max) | p50 | p99 | CPU a request, front | back end | × nginx |")
-	fmt.Println("|---|---|---|---|---|---|---|")
-	samples := map[string][]sample{}
-	for _, r := range results {
-		samples[r.name] = r.samples
-	}
+func gatewaySection(row gatewayRow, connections int, results []result) *section {
+	title := fmt.Sprintf("%s, %d connections", row.title, connections)
+	sec := &section{title: title, chart: rateChart(title, results), head: []string{
+		"front", "requests/s (min – max)", "p50", "p99", "CPU a request, front", "back end", "PSS, front", "× nginx",
+	}}
+	samples := bySample(results)
 	for _, r := range results {
 		if r.missing != "" {
-			fmt.Printf("| %s | %s | | | | | |\n", r.name, r.missing)
+			sec.row(r.name, r.missing)
 			continue
 		}
-		ratio := "–"
-		if len(samples["nginx"]) > 0 {
-			ratio = fmt.Sprintf("%.2f", ratioOf(r.samples, samples["nginx"]))
-		}
-		fmt.Printf("| %s | %s | %s | %s | %s | %s | %s |\n", r.name, rates(r.samples),
-			show(median(r.samples, func(s sample) time.Duration { return s.p50 })),
-			show(median(r.samples, func(s sample) time.Duration { return s.p99 })),
-			show(median(r.samples, frontOfSample)),
-			show(median(r.samples, func(s sample) time.Duration { return s.worker })), ratio)
+		sec.row(r.name, rates(r.samples), showOf(r.samples, p50Of), showOf(r.samples, p99Of), showOf(r.samples, frontOfSample),
+			showOf(r.samples, workerOf), megabytes(r.samples, func(s sample) int64 { return s.held.front }), ratioText(r.samples, samples["nginx"]))
 	}
-	row.goals(samples)
+	row.goals(sec, samples)
+	return sec
 }
-
-func frontOfSample(s sample) time.Duration { return s.front }
 
 // fastcgiGoals compares with nginx as it is configured by most, and with the
 // front of Caddy.
-func fastcgiGoals(samples map[string][]sample) {
+func fastcgiGoals(sec *section, samples map[string][]sample) {
 	ours := samples["millrace"]
 	if nginx := samples["nginx"]; len(ours) > 0 && len(nginx) > 0 {
 		got := ratioOf(ours, nginx)
-		goal(got >= 1.2, "%.2f × nginx; at least 1.20", got)
+		sec.goal(got >= 1.2, "%.2f × nginx; at least 1.20", got)
 	}
 	if kept := samples["nginx, keepalive"]; len(ours) > 0 && len(kept) > 0 {
 		got := ratioOf(ours, kept)
-		goal(got >= 1.2, "%.2f × nginx with keepalive; at least 1.20", got)
+		sec.goal(got >= 1.2, "%.2f × nginx with keepalive; at least 1.20", got)
 	}
 	if caddy := samples["Caddy"]; len(ours) > 0 && len(caddy) > 0 {
 		got := float64(median(ours, frontOfSample)) / float64(median(caddy, frontOfSample))
-		goal(got <= 0.5, "%.2f of the CPU that Caddy's front takes for a request; at most 0.50", got)
+		sec.goal(got <= 0.5, "%.2f of the CPU that Caddy's front takes for a request; at most 0.50", got)
 	}
 }
 
-func httpGoals(samples map[string][]sample) {
+func httpGoals(sec *section, samples map[string][]sample) {
 	if ours, nginx := samples["millrace"], samples["nginx"]; len(ours) > 0 && len(nginx) > 0 {
 		got := ratioOf(ours, nginx)
-		goal(got >= 1, "%.2f × nginx; at least 1", got)
+		sec.goal(got >= 1, "%.2f × nginx; at least 1", got)
 	}
 }

@@ -178,7 +178,7 @@ daemon off;
 worker_processes %d;
 pid %[3]s/nginx.pid;
 error_log stderr crit;
-events { worker_connections 8192; }
+events { worker_connections 16384; }
 http {
   access_log off;
   keepalive_requests 1000000000;
@@ -199,14 +199,8 @@ func caddyfile(folder, address, body string) string {
 // startPHP starts php-fpm and two scripts for it: one says hello,
 // one answers with much.
 func startPHP(ctx context.Context, s *settings) (*backEnd, error) {
-	program := ""
-	for _, name := range []string{"php-fpm", "php-fpm8.4", "php-fpm8.3", "php-fpm8.2"} {
-		if path, err := lookPath(name); err == nil {
-			program = path
-			break
-		}
-	}
-	if program == "" {
+	program, err := lookPath(phpFPM())
+	if err != nil {
 		return nil, &missingError{"php-fpm is not installed"}
 	}
 	folder, err := os.MkdirTemp(s.work, "php-")
@@ -214,7 +208,7 @@ func startPHP(ctx context.Context, s *settings) (*backEnd, error) {
 		return nil, err
 	}
 	root := filepath.Join(folder, "www")
-	b := &backEnd{&stack{name: "php-fpm"}, filepath.Join(folder, "fpm.sock"), root}
+	b := &backEnd{&stack{name: "php-fpm", book: s.book}, filepath.Join(folder, "fpm.sock"), root}
 	conf := filepath.Join(folder, "fpm.conf")
 	text := fmt.Sprintf("[global]\nerror_log = /dev/stderr\ndaemonize = no\n[www]\nlisten = %s\nlisten.backlog = 4096\npm = static\npm.max_children = %d\n", b.address, phpChildren)
 	args := []string{"-n", "-F", "-y", conf}
@@ -242,7 +236,7 @@ func startHello(ctx context.Context, s *settings) (*backEnd, error) {
 	if err != nil {
 		return nil, &missingError{"nginx is not installed"}
 	}
-	st, folder, address, err := newStack(s, "hello")
+	st, folder, address, err := newStack(s, "hello", job{})
 	if err != nil {
 		return nil, err
 	}

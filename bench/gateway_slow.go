@@ -27,10 +27,9 @@ var slowFronts = []string{"millrace", "nginx", "Caddy"}
 
 // gatewaySlow prints the rate of fast requests without and with slow clients.
 func gatewaySlow(ctx context.Context, s *settings) error {
-	fmt.Printf("\n### %d connections beside %d slow clients (php-fpm with 2 children)\n\n", s.connections, gatewaySlowClients)
-	fmt.Println("| front | slow clients | of them begun | requests/s (min – max) | p50 | p99 | CPU a request, front | back end |")
-	fmt.Println("|---|---|---|---|---|---|---|---|")
-	ratio := 0.0
+	sec := &section{title: fmt.Sprintf("%d connections beside %d slow clients (php-fpm with 2 children)", s.connections, gatewaySlowClients), head: []string{
+		"front", "slow clients", "of them begun", "requests/s (min – max)", "p50", "p99", "CPU a request, front", "back end",
+	}}
 	for _, front := range fastcgiFronts {
 		if !slices.Contains(slowFronts, front.name) {
 			continue
@@ -39,20 +38,21 @@ func gatewaySlow(ctx context.Context, s *settings) error {
 		var missing *missingError
 		switch {
 		case errors.As(err, &missing):
-			fmt.Printf("| %s | %v | | | | | | |\n", front.name, err)
+			sec.row(front.name, err.Error())
 		case err != nil && front.name == slowFronts[0]:
 			return err
 		case err != nil:
-			fmt.Printf("| %s | %d | %d | %s | | | | |\n", front.name, gatewaySlowClients, begun, firstLine(err))
+			sec.row(front.name, fmt.Sprint(gatewaySlowClients), fmt.Sprint(begun), firstLine(err))
 		default:
-			printSlow(front.name, "0", "", alone)
-			printSlow(front.name, fmt.Sprint(gatewaySlowClients), fmt.Sprint(begun), beside)
+			rowSlow(sec, front.name, "0", "", alone)
+			rowSlow(sec, front.name, fmt.Sprint(gatewaySlowClients), fmt.Sprint(begun), beside)
 			if front.name == slowFronts[0] {
-				ratio = ratioOf(beside, alone)
+				ratio := ratioOf(beside, alone)
+				sec.goal(ratio >= 0.9, "beside slow clients millrace answers %.2f × the rate without; at least 0.90", ratio)
 			}
 		}
 	}
-	goal(ratio >= 0.9, "beside slow clients millrace answers %.2f × the rate without; at least 0.90", ratio)
+	s.out.add(sec)
 	return nil
 }
 
@@ -61,33 +61,29 @@ func firstLine(err error) string {
 	return line
 }
 
-func printSlow(name, clients, begun string, samples []sample) {
-	fmt.Printf("| %s | %s | %s | %s | %s | %s | %s | %s |\n", name, clients, begun, rates(samples),
-		show(median(samples, func(s sample) time.Duration { return s.p50 })),
-		show(median(samples, func(s sample) time.Duration { return s.p99 })),
-		show(median(samples, frontOfSample)),
-		show(median(samples, func(s sample) time.Duration { return s.worker })))
+func rowSlow(sec *section, name, clients, begun string, samples []sample) {
+	sec.row(name, clients, begun, rates(samples), showOf(samples, p50Of), showOf(samples, p99Of), showOf(samples, frontOfSample), showOf(samples, workerOf))
 }
 
 // slowFront measures one front, in turns without and with slow clients. begun
 // is the fewest of them that got as far as their first byte.
 func slowFront(ctx context.Context, s *settings, front gatewayFront) (alone, beside []sample, begun int, err error) {
-	p, err := gatewayRows()["gateway-fastcgi"].start(ctx, s, front)
+	p, err := gatewayRows[0].start(ctx, s, front)
 	if err != nil {
 		return nil, nil, 0, err
 	}
 	defer p.stop()
-	if _, err := load(ctx, p.front.url, s.connections, s.warmUp); err != nil {
+	if _, err := load(ctx, p.front.ask, s.connections, s.warmUp); err != nil {
 		return nil, nil, 0, err
 	}
 	begun = gatewaySlowClients
 	for range s.rounds {
-		one, err := p.measure(ctx, s)
+		one, err := measure(ctx, s, front.name, p)
 		if err != nil {
 			return nil, nil, begun, err
 		}
 		alone = append(alone, one)
-		one, n, err := besideCrawlers(ctx, s, p)
+		one, n, err := besideCrawlers(ctx, s, front.name, p)
 		begun = min(begun, n)
 		if err != nil {
 			return nil, nil, begun, err
@@ -99,9 +95,9 @@ func slowFront(ctx context.Context, s *settings, front gatewayFront) (alone, bes
 
 // besideCrawlers loads the front while slow clients are there, all of them if
 // they get through.
-func besideCrawlers(ctx context.Context, s *settings, p *pair) (one sample, begun int, err error) {
+func besideCrawlers(ctx context.Context, s *settings, name string, p *pair) (one sample, begun int, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	address, _, _ := strings.Cut(strings.TrimPrefix(p.front.url, "http://"), "/")
+	address, _, _ := strings.Cut(strings.TrimPrefix(p.front.ask.url, "http://"), "/")
 	var wg sync.WaitGroup
 	failures := make(chan error, gatewaySlowClients)
 	first := make(chan struct{}, gatewaySlowClients)
@@ -126,7 +122,7 @@ func besideCrawlers(ctx context.Context, s *settings, p *pair) (one sample, begu
 			waiting = false
 		}
 	}
-	one, err = p.measure(ctx, s)
+	one, err = measure(ctx, s, name, p)
 	cancel()
 	wg.Wait()
 	close(failures)

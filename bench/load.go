@@ -4,7 +4,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -21,12 +23,25 @@ type report struct {
 	refused  int64  // answers other than 2xx and 3xx
 }
 
-// load runs wrk on a URL.
-func load(ctx context.Context, url string, connections int, length time.Duration) (report, error) {
+// load runs wrk with a request.
+func load(ctx context.Context, a ask, connections int, length time.Duration) (report, error) {
 	ctx, cancel := context.WithTimeout(ctx, length+20*time.Second)
 	defer cancel()
 	seconds := max(1, int(length.Round(time.Second)/time.Second)) // wrk counts whole seconds
-	cmd := exec.CommandContext(ctx, "wrk", "-t1", "-c"+strconv.Itoa(connections), "-d"+strconv.Itoa(seconds)+"s", "--timeout", "10s", "--latency", url)
+	cmd := exec.CommandContext(ctx, "wrk", "-t1", "-c"+strconv.Itoa(connections), "-d"+strconv.Itoa(seconds)+"s", "--timeout", "10s", "--latency")
+	if a.post > 0 {
+		script, err := os.CreateTemp("", "millrace-bench-*.lua")
+		if err != nil {
+			return report{}, err
+		}
+		defer os.Remove(script.Name())
+		_, err = fmt.Fprintf(script, "wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", %d)\nwrk.headers[\"Content-Type\"] = \"application/octet-stream\"\n", a.post)
+		if err := errors.Join(err, script.Close()); err != nil {
+			return report{}, err
+		}
+		cmd.Args = append(cmd.Args, "-s", script.Name())
+	}
+	cmd.Args = append(cmd.Args, a.url)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return report{}, fmt.Errorf("wrk: %w\n%s", err, out)

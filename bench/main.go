@@ -1,17 +1,20 @@
-// Command bench runs millrace beside nginx with uWSGI, and beside the
-// prototype of the design, its files beside those of nginx, lighttpd and
-// Caddy, and its gateway beside theirs and HAProxy's, on the same cores with
-// the same load, and prints Markdown tables.
+// Command bench runs millrace beside the servers that people use for the same
+// work, on the same cores with the same load, and prints Markdown tables.
 //
 //	make bench
-//	go run ./bench -rounds 5 -duration 10s
+//	make bench BENCH="-only hello,static -rounds 5 -duration 10s"
+//	make bench BENCH="-report docs/bench"
 //
-// Files: peers.go, static_peers.go and gateway_peers.go (how each stack is
-// started), procs.go (what its processes cost), load.go (wrk), scenarios.go,
-// static.go, private.go, cache.go, gateway.go, gateway_slow.go, fairness.go, slow.go and footprint.go
-// (what is measured), table.go (how it is shown). The stacks of a scenario are all up while each is loaded in turn,
-// round after round, so that what else the machine does falls on all of them
-// alike. Figures of different runs are not to be compared.
+// The stacks of a scenario are all up while each is loaded in turn, round after
+// round, so that what else the machine does falls on all of them alike.
+// Figures of different runs are not to be compared.
+//
+// Files: rounds.go has the rounds, ask.go the request, load.go wrk, openload.go
+// a load that waits for nobody, procs.go what processes cost; peers.go,
+// python_peers.go, static_peers.go and gateway_peers.go how each stack is
+// started; section.go, table.go, chart.go, goals.go, machine.go, book.go and
+// results.go how it is told. The others are a scenario each, or a kind of
+// scenarios; catalogue.go lists them.
 //
 // A stack that is not installed has a row that says so. The exit status is 1
 // if a stack gave a wrong answer or an error, and 2 for wrong usage; goals
@@ -30,7 +33,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -48,9 +50,15 @@ type settings struct {
 	millrace    string
 	python      string // the interpreter of every stack
 	site        string // folder with Django for it
+	servers     string // folder with the servers that are Python packages
 	prototype   string // source of the prototype; may be empty
 	work        string // temporary folder: apps, sockets, logs
+	book        *book
+	out         *results
 }
+
+// apps is the folder of the apps.
+func (s *settings) apps() string { return filepath.Join(s.work, "apps") }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -61,64 +69,76 @@ func main() {
 func run(ctx context.Context) int {
 	var s settings
 	flag.IntVar(&s.rounds, "rounds", 3, "rounds; the median is shown")
-	flag.DurationVar(&s.duration, "duration", 5*time.Second, "length of one load")
-	flag.DurationVar(&s.warmUp, "warm-up", 2*time.Second, "load on each stack before the first round")
+	flag.DurationVar(&s.duration, "duration", 4*time.Second, "length of one load")
+	flag.DurationVar(&s.warmUp, "warm-up", time.Second, "load on each stack before the first round")
 	flag.IntVar(&s.connections, "connections", 64, "connections of the load")
 	flag.IntVar(&s.workers, "workers", 2, "worker processes of each stack")
 	flag.StringVar(&s.millrace, "millrace", "bin/millrace", "the binary")
 	flag.StringVar(&s.python, "python", "/usr/bin/python3", "interpreter of every stack: the one that uWSGI's plugin carries")
 	flag.StringVar(&s.site, "site", ".cache/bench-site", "folder that holds Django for that interpreter")
+	flag.StringVar(&s.servers, "servers", ".cache/bench-peers", "folder that holds granian, gunicorn and flup for that interpreter")
 	flag.StringVar(&s.prototype, "prototype", os.Getenv("MILLRACE_PROTOTYPE"), "source folder of the design's prototype; default $MILLRACE_PROTOTYPE")
-	only := flag.String("only", "hello,django,kept,overload,fairness,slow,memory,static-1k,static-120k,static-100m,static-tls,static-folder,private-file,cached-page,gateway-fastcgi,gateway-http,gateway-slow", "what to measure")
+	only := flag.String("only", "", "what to measure, as hello,static,gateway-http; a name stands for all that begin with it and a hyphen; default: everything")
+	report := flag.String("report", "", "folder for the tables, the plots and the commands, as docs/bench; default: none")
+	limit := flag.Duration("limit", 0, "begin no scenario after this time; default: none")
+	list := flag.Bool("list", false, "list what can be measured")
 	flag.Parse()
-	if flag.NArg() > 0 || s.rounds < 1 || s.duration < time.Second || s.connections < 1 || s.workers < 1 {
-		fmt.Fprintln(os.Stderr, "bench: at least 1 round of 1s, 1 connection and 1 worker, and no arguments")
+	if flag.NArg() > 0 || s.rounds < 1 || s.duration < time.Second || s.warmUp < time.Second || s.connections < 1 || s.workers < 1 {
+		fmt.Fprintln(os.Stderr, "bench: at least 1 round of 1s, 1s of warm-up, 1 connection and 1 worker, and no arguments")
 		return 2
 	}
-	if err := s.prepare(); err != nil {
+	if *list {
+		for _, one := range catalogue() {
+			fmt.Printf("%-18s%s\n", one.name, one.what)
+		}
+		return 0
+	}
+	chosen, err := choose(*only)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		return 2
+	}
+	if err := s.prepare(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return 1
 	}
 	defer os.RemoveAll(s.work)
-	fmt.Printf("%d CPUs (the load runs on them too), %d connections, %d workers, %d rounds of %v\n",
-		runtime.NumCPU(), s.connections, s.workers, s.rounds, s.duration)
-
-	scenarios := map[string]func(context.Context, *settings) error{
-		"hello": func(ctx context.Context, s *settings) error {
-			return compare(ctx, s, "WSGI hello", "hello:application")
-		},
-		"django": func(ctx context.Context, s *settings) error {
-			return compare(ctx, s, "Django hello", "django_hello:application")
-		},
-		"kept":     keptConnections,
-		"overload": overload,
-		"fairness": fairness,
-		"slow":     slow,
-		"memory":   footprint,
-
-		"private-file": privateFile,
-		"cached-page":  cachedPage,
-
-		"gateway-slow": gatewaySlow,
+	s.out = &results{
+		print:    os.Stdout,
+		conduct:  fmt.Sprintf("%d CPUs (the load runs on them too), %d connections, %d workers, %d rounds of %v", runtime.NumCPU(), s.connections, s.workers, s.rounds, s.duration),
+		machine:  describeMachine(ctx),
+		versions: versions(ctx, &s),
+		command:  "make bench BENCH=\"" + commandLineOf(os.Args[1:]) + "\"",
+		begun:    time.Now(),
 	}
-	for name, row := range staticRows(&s) {
-		scenarios[name] = static(row)
-	}
-	for name, row := range gatewayRows() {
-		scenarios[name] = gateway(row)
-	}
+	fmt.Println(s.out.conduct)
 	status := 0
-	for _, name := range strings.Split(*only, ",") {
-		scenario, ok := scenarios[name]
-		if !ok {
-			fmt.Fprintf(os.Stderr, "bench: nothing is called %q in -only\n", name)
-			return 2
+	for _, one := range chosen {
+		if *limit > 0 && time.Since(s.out.begun) > *limit {
+			s.out.skipped = append(s.out.skipped, one.name)
+			fmt.Fprintf(os.Stderr, "bench: %s: not begun, %v are over\n", one.name, *limit)
+			continue
 		}
-		if err := scenario(ctx, &s); err != nil {
-			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", name, err)
+		begun := time.Now()
+		s.out.scenario = one.name
+		err := one.run(ctx, &s)
+		s.out.spent = append(s.out.spent, spent{one.name, time.Since(begun)})
+		if err != nil {
+			s.out.broken = append(s.out.broken, one.name)
+			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", one.name, err)
 			status = 1
 		}
 		if ctx.Err() != nil {
+			return 1
+		}
+	}
+	s.out.ended = time.Now()
+	fmt.Printf("\n## Goals\n\n")
+	goalTables(os.Stdout, s.out.sections)
+	fmt.Printf("\nIt took %v.\n", s.out.ended.Sub(s.out.begun).Round(time.Second))
+	if *report != "" {
+		if err := s.out.write(*report, s.book); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: cannot write the report:", err)
 			return 1
 		}
 	}
@@ -126,8 +146,8 @@ func run(ctx context.Context) int {
 }
 
 // prepare makes paths absolute and lays out the apps.
-func (s *settings) prepare() (err error) {
-	for _, path := range []*string{&s.millrace, &s.site, &s.prototype} {
+func (s *settings) prepare(ctx context.Context) (err error) {
+	for _, path := range []*string{&s.millrace, &s.site, &s.servers, &s.prototype} {
 		if *path == "" {
 			continue
 		}
@@ -141,15 +161,34 @@ func (s *settings) prepare() (err error) {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		return errors.New("the load generator wrk is missing: run scripts/setup.sh bench")
 	}
+	if err := manyFiles(); err != nil {
+		return err
+	}
 	if s.work, err = os.MkdirTemp("", "millrace-bench-"); err != nil {
 		return err
 	}
 	if err := os.Chmod(s.work, 0o755); err != nil { // nginx's workers may run as somebody else
 		return err
 	}
+	tree, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	s.book = &book{work: s.work, tree: tree}
 	sources, err := fs.Sub(apps, "apps")
 	if err != nil {
 		return err
 	}
-	return os.CopyFS(filepath.Join(s.work, "apps"), sources)
+	return os.CopyFS(s.apps(), sources)
+}
+
+// manyFiles lets every process that is started here have as many descriptors
+// as 10,000 connections need, where the machine allows it.
+func manyFiles() error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	limit.Cur = max(limit.Cur, min(limit.Max, 65536))
+	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit) // Go no longer gives children the limit of before
 }

@@ -7,9 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,13 +15,33 @@ import (
 	"time"
 )
 
-// helloBody is what every app answers.
-const helloBody = "Hello, World!\n"
+// job is what a stack is started for.
+type job struct {
+	app  string // module:callable
+	path string // without the first slash
+	post int    // length of the request's body; 0: GET
+	size int64  // of the right answer; 0: it is helloBody; -1: any
+	keys string // more lines for [app.main] of millrace
+	wait int    // connections that wait for nginx's back end; 0: uWSGI's own default
+}
+
+func (j job) ask(base string) ask {
+	a := ask{url: base + j.path, post: j.post, size: j.size}
+	if j.size == 0 {
+		a.body = helloBody
+	}
+	return a
+}
 
 // peer is a stack that may be started for an app.
 type peer struct {
 	name  string
-	start func(ctx context.Context, s *settings, app string) (*stack, error)
+	start func(ctx context.Context, s *settings, j job) (*stack, error)
+}
+
+// entrant has the peer start for a job.
+func (p peer) entrant(j job) entrant {
+	return entrant{p.name, func(ctx context.Context, s *settings) (loaded, error) { return p.start(ctx, s, j) }}
 }
 
 // missingError is a stack that can't be had on this machine: a row of the
@@ -32,28 +50,29 @@ type missingError struct{ what string }
 
 func (e *missingError) Error() string { return "missing: " + e.what }
 
-// baseline is the stack that the others are compared with.
+// baseline is the stack that people assemble today.
 const baseline = "nginx + uWSGI"
-
-var peers = []peer{
-	{"millrace", func(ctx context.Context, s *settings, app string) (*stack, error) {
-		return startMillrace(ctx, s, app, "")
-	}},
-	{baseline, startNginxUWSGI},
-	{"prototype", startPrototype},
-}
 
 // stack is a running peer.
 type stack struct {
-	name   string
-	url    string
-	front  []*process
-	worker []*process // empty: the front's descendants are the workers
+	name    string
+	ask     ask
+	front   []*process
+	worker  []*process         // empty: the front's descendants are the workers
+	isFront func(pid int) bool // of the front's descendants; nil: millrace's front
+	book    *book              // of how it was started
+	begun   time.Time          // just before its first process
+	up      time.Time          // when it had answered right
 }
 
+func (st *stack) request() ask { return st.ask }
+
 // newStack makes a folder and a URL for a stack.
-func newStack(s *settings, name string) (st *stack, folder, address string, err error) {
-	if folder, err = os.MkdirTemp(s.work, strings.Fields(name)[0]+"-"); err != nil {
+func newStack(s *settings, name string, j job) (st *stack, folder, address string, err error) {
+	if folder, err = os.MkdirTemp(s.work, strings.Trim(strings.Fields(name)[0], ",")+"-"); err != nil {
+		return nil, "", "", err
+	}
+	if err := os.Chmod(folder, 0o755); err != nil { // Apache's workers run as somebody else
 		return nil, "", "", err
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -64,12 +83,12 @@ func newStack(s *settings, name string) (st *stack, folder, address string, err 
 	if err := listener.Close(); err != nil { // free again, for the stack
 		return nil, "", "", err
 	}
-	return &stack{name: name, url: "http://" + address + "/"}, folder, address, nil
+	return &stack{name: name, ask: j.ask("http://" + address + "/"), book: s.book}, folder, address, nil
 }
 
-// startMillrace serves an app; keys are more lines for [app.main].
-func startMillrace(ctx context.Context, s *settings, app, keys string) (*stack, error) {
-	st, folder, address, err := newStack(s, "millrace")
+// startMillrace serves an app.
+func startMillrace(ctx context.Context, s *settings, j job) (*stack, error) {
+	st, folder, address, err := newStack(s, "millrace", j)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +109,7 @@ python = %q
 workers = %d
 env = { PYTHONPATH = %q }
 %s
-`, address, app, filepath.Join(s.work, "apps"), s.python, s.workers, s.site, keys)
+`, address, j.app, s.apps(), s.python, s.workers, s.site, j.keys)
 	if err := os.WriteFile(filepath.Join(folder, "millrace.toml"), []byte(config), 0o644); err != nil {
 		return nil, err
 	}
@@ -100,42 +119,49 @@ env = { PYTHONPATH = %q }
 	return st, st.ready(ctx)
 }
 
-func startNginxUWSGI(ctx context.Context, s *settings, app string) (*stack, error) {
-	var programs [2]string
-	for i, name := range []string{"nginx", "uwsgi"} {
+// programs finds them all, or says which one is missing.
+func programs(names ...string) ([]string, error) {
+	paths := make([]string, len(names))
+	for i, name := range names {
 		path, err := lookPath(name)
 		if err != nil {
 			return nil, &missingError{name + " is not installed"}
 		}
-		programs[i] = path
+		paths[i] = path
 	}
-	nginx, uwsgi := programs[0], programs[1]
-	st, folder, address, err := newStack(s, baseline)
+	return paths, nil
+}
+
+func startNginxUWSGI(ctx context.Context, s *settings, j job) (*stack, error) {
+	program, err := programs("nginx", "uwsgi")
+	if err != nil {
+		return nil, err
+	}
+	st, folder, address, err := newStack(s, baseline, j)
 	if err != nil {
 		return nil, err
 	}
 	socket := filepath.Join(folder, "uwsgi.sock")
-	user := ""
-	if os.Getuid() == 0 {
-		user = "user root;" // the folder is root's
+	path := filepath.Join(folder, "nginx.conf")
+	if err := os.WriteFile(path, []byte(nginxGateway(s, folder, fmt.Sprintf(nginxUWSGI, socket, address))), 0o644); err != nil {
+		return nil, err
 	}
-	config := fmt.Sprintf(`%s
-daemon off;
-worker_processes %d;
-pid %[3]s/nginx.pid;
-error_log stderr warn;
-events { worker_connections 4096; }
-http {
-  access_log off;
-  keepalive_requests 1000000000;
-  client_body_temp_path %[3]s/body;
-  proxy_temp_path %[3]s/proxy;
-  fastcgi_temp_path %[3]s/fastcgi;
-  uwsgi_temp_path %[3]s/uwsgi;
-  scgi_temp_path %[3]s/scgi;
-  upstream app { server unix:%[4]s; }
+	args := append([]string{"--socket", socket, "--chmod-socket=666"}, uwsgiArgs(s, j)...)
+	if j.wait > 0 {
+		args = append(args, "--listen", fmt.Sprint(j.wait))
+	}
+	if err := st.run(ctx, &st.worker, folder, nil, program[1], args...); err != nil {
+		return nil, err
+	}
+	if err := st.run(ctx, &st.front, folder, nil, program[0], nginxArgs(path)...); err != nil {
+		return nil, err
+	}
+	return st, st.ready(ctx)
+}
+
+const nginxUWSGI = `upstream app { server unix:%s; }
   server {
-    listen %[5]s backlog=4096;
+    listen %s backlog=4096;
     location / {
       uwsgi_param QUERY_STRING $query_string;
       uwsgi_param REQUEST_METHOD $request_method;
@@ -152,27 +178,18 @@ http {
       uwsgi_param SERVER_NAME $server_name;
       uwsgi_pass app;
     }
-  }
-}
-`, user, s.workers, folder, socket, address)
-	path := filepath.Join(folder, "nginx.conf")
-	if err := os.WriteFile(path, []byte(config), 0o644); err != nil {
-		return nil, err
+  }`
+
+// uwsgiArgs are what uWSGI is told of an app, whatever its socket is.
+func uwsgiArgs(s *settings, j job) []string {
+	return []string{
+		"--plugin", "python3", "--master", "--processes", fmt.Sprint(s.workers),
+		"--module", j.app, "--pythonpath", s.site, "--pythonpath", s.apps(),
+		"--need-app", "--die-on-term", "--disable-logging",
 	}
-	err = st.run(ctx, &st.worker, folder, nil, uwsgi,
-		"--plugin", "python3", "--socket", socket, "--chmod-socket=666", "--master", "--processes", fmt.Sprint(s.workers),
-		"--module", app, "--pythonpath", s.site, "--pythonpath", filepath.Join(s.work, "apps"),
-		"--need-app", "--die-on-term", "--disable-logging")
-	if err != nil {
-		return nil, err
-	}
-	if err := st.run(ctx, &st.front, folder, nil, nginx, "-p", folder, "-e", "stderr", "-c", path); err != nil {
-		return nil, err
-	}
-	return st, st.ready(ctx)
 }
 
-func startPrototype(ctx context.Context, s *settings, app string) (*stack, error) {
+func startPrototype(ctx context.Context, s *settings, j job) (*stack, error) {
 	if s.prototype == "" {
 		return nil, &missingError{"no source (-prototype or $MILLRACE_PROTOTYPE)"}
 	}
@@ -190,14 +207,14 @@ func startPrototype(ctx context.Context, s *settings, app string) (*stack, error
 			return nil, fmt.Errorf("building the prototype: %w\n%s", err, out)
 		}
 	}
-	st, folder, address, err := newStack(s, "prototype")
+	st, folder, address, err := newStack(s, "prototype", j)
 	if err != nil {
 		return nil, err
 	}
 	env := []string{"GOGC=400", "PYTHONPATH=" + s.site}
 	err = st.run(ctx, &st.front, folder, env, filepath.Join(source, "prototype"),
 		"-listen", address, "-workers", fmt.Sprint(s.workers), "-python", s.python,
-		"-script", filepath.Join(source, "worker.py"), "-app", app, "-dir", filepath.Join(s.work, "apps"))
+		"-script", filepath.Join(source, "worker.py"), "-app", j.app, "-dir", s.apps())
 	if err != nil {
 		return nil, err
 	}
@@ -215,6 +232,10 @@ func lookPath(program string) (string, error) {
 // run starts one process of the stack and adds it to a group.
 // The stack's other processes are stopped if that fails.
 func (st *stack) run(ctx context.Context, group *[]*process, folder string, env []string, name string, args ...string) error {
+	st.book.started(st.name, folder, env, name, args)
+	if st.begun.IsZero() {
+		st.begun = time.Now()
+	}
 	p, err := startProcess(folder, env, name, args...)
 	if err != nil {
 		st.stop()
@@ -228,11 +249,12 @@ func (st *stack) run(ctx context.Context, group *[]*process, folder string, env 
 func (st *stack) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	beat := time.NewTicker(20 * time.Millisecond)
+	beat := time.NewTicker(2 * time.Millisecond)
 	defer beat.Stop()
 	for {
-		err := st.check(ctx)
+		err := st.ask.check(ctx)
 		if err == nil {
+			st.up = time.Now()
 			return nil
 		}
 		select {
@@ -247,30 +269,6 @@ func (st *stack) ready(ctx context.Context) error {
 		case <-beat.C:
 		}
 	}
-}
-
-// check asks once and compares the answer.
-func (st *stack) check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, "GET", st.url, nil)
-	if err != nil {
-		return err
-	}
-	req.Close = true
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK || string(body) != helloBody {
-		return fmt.Errorf("%s answers %s, %.200q", st.name, resp.Status, body)
-	}
-	return nil
 }
 
 func (st *stack) processes() []*process {

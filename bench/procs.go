@@ -69,55 +69,77 @@ func (p *process) tail() string {
 // cost is CPU time of a stack's two halves.
 type cost struct{ front, worker time.Duration }
 
-// cost sums over the process trees. With one tree, its root and millrace's front
-// are the front, and all else below are the workers.
-func (st *stack) cost() (cost, error) {
+// held is the memory of a stack's two halves: PSS, in bytes.
+type held struct{ front, worker int64 }
+
+// groups are the processes of a stack's halves. With one tree, its root and
+// what isFront tells are the front, and all else below are the workers.
+func (st *stack) groups() (front, worker []int, err error) {
 	children, err := processTree()
 	if err != nil {
-		return cost{}, err
+		return nil, nil, err
 	}
-	var c cost
+	isFront := st.isFront
+	if isFront == nil {
+		isFront = isMillraceFront
+	}
 	for _, p := range st.front {
-		c.front += cpuTime(p.cmd.Process.Pid)
-		below := &c.front
-		if len(st.worker) == 0 {
-			below = &c.worker
-		}
+		front = append(front, p.cmd.Process.Pid)
 		for _, pid := range descendants(children, p.cmd.Process.Pid) {
-			if isFront(pid) {
-				c.front += cpuTime(pid)
-				continue
+			if len(st.worker) > 0 || isFront(pid) {
+				front = append(front, pid)
+			} else {
+				worker = append(worker, pid)
 			}
-			*below += cpuTime(pid)
 		}
 	}
 	for _, p := range st.worker {
-		c.worker += cpuTime(p.cmd.Process.Pid)
-		for _, pid := range descendants(children, p.cmd.Process.Pid) {
-			c.worker += cpuTime(pid)
-		}
+		worker = append(append(worker, p.cmd.Process.Pid), descendants(children, p.cmd.Process.Pid)...)
 	}
-	return c, nil
+	return front, worker, nil
 }
 
-// isFront tells millrace's process that answers requests.
-func isFront(pid int) bool {
-	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	return err == nil && bytes.HasSuffix(line, []byte("\x00front\x00"))
+func (st *stack) cost() (c cost, err error) {
+	front, worker, err := st.groups()
+	for _, pid := range front {
+		c.front += cpuTime(pid)
+	}
+	for _, pid := range worker {
+		c.worker += cpuTime(pid)
+	}
+	return c, err
 }
 
-// frontOf is the process of a millrace that answers requests.
-func frontOf(keeper int) (int, error) {
-	children, err := processTree()
+func (st *stack) held() (h held, err error) {
+	front, worker, err := st.groups()
+	for _, pid := range front {
+		h.front += pssOf(pid)
+	}
+	for _, pid := range worker {
+		h.worker += pssOf(pid)
+	}
+	return h, err
+}
+
+// pssOf is the PSS of a process; 0 once it is gone.
+func pssOf(pid int) int64 {
+	m, err := memoryOf(pid)
 	if err != nil {
-		return 0, err
+		return 0
 	}
-	for _, pid := range descendants(children, keeper) {
-		if isFront(pid) {
-			return pid, nil
-		}
+	return m.pss
+}
+
+// isMillraceFront tells millrace's process that answers requests.
+func isMillraceFront(pid int) bool { return bytes.HasSuffix(commandLine(pid), []byte("\x00front\x00")) }
+
+// commandLine is a process's arguments; nil once it is gone.
+func commandLine(pid int) []byte {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return nil
 	}
-	return 0, fmt.Errorf("process %d has no front", keeper)
+	return line
 }
 
 // stat is the fields of /proc/PID/stat behind the name, which may hold

@@ -1,211 +1,171 @@
 package main
 
-// What is measured: each scenario starts its stacks, loads them, prints.
+// WSGI apps behind every stack: what is asked of them, and the goals.
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
+	"os"
 	"os/exec"
-	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 )
 
-// sample is one round of one stack.
-type sample struct {
-	report
-	front, worker time.Duration // CPU for one request
+// wsgiRow is an app and a request to it.
+type wsgiRow struct {
+	title string
+	job   job
+	peers []string // empty: all
+	view  bool     // measure the view without a server, too
+	site  bool     // the app has a database, which is made first
+	goals func(sec *section, f findings)
 }
 
-// result is all rounds of one stack.
-type result struct {
-	name    string
-	missing string // why there are no samples
-	samples []sample
+// findings are the samples by stack, and what the view alone takes.
+type findings struct {
+	samples map[string][]sample
+	view    []time.Duration
 }
 
-// compare loads every stack with one app in interleaved rounds.
-func compare(ctx context.Context, s *settings, title, app string) error {
-	results := make([]result, len(peers))
-	stacks := make([]*stack, len(peers))
-	defer func() {
-		for _, st := range stacks {
-			if st != nil {
-				st.stop()
+// most are the stacks of the scenarios that are not for all.
+var most = []string{"millrace", baseline, "granian", "nginx + gunicorn", "Apache mod_wsgi"}
+
+var (
+	helloRow  = wsgiRow{title: "WSGI hello", job: job{app: "hello:application"}, view: true, goals: helloGoals}
+	djangoRow = wsgiRow{title: "Django hello", job: job{app: "django_hello:application"}, view: true, goals: djangoGoals}
+
+	djangoPageRow = wsgiRow{title: "a Django template of 20 KB", job: job{app: "django_site:application", path: "page", size: djangoPage}, peers: most, view: true, site: true}
+	djangoListRow = wsgiRow{title: "a list of 50 rows by Django's ORM, on SQLite", job: job{app: "django_site:application", path: "list", size: djangoList}, peers: most, view: true, site: true}
+
+	uploadRow   = wsgiRow{title: "100 KB up", job: job{app: "bodies:application", post: 100_000}, peers: most}
+	downloadRow = wsgiRow{title: "1 MB down", job: job{app: "bodies:application", path: "large", size: 1_000_000}, peers: most}
+	streamRow   = wsgiRow{title: "a stream of 64 pieces of 1 KB, of no declared length", job: job{app: "bodies:application", path: "stream", size: 64_000}, peers: most}
+)
+
+// djangoPage and djangoList are the lengths of what apps/django_site.py
+// answers.
+const (
+	djangoPage = 20_480
+	djangoList = 2_000
+)
+
+// compare loads the row's stacks in interleaved rounds.
+func compare(row wsgiRow) func(context.Context, *settings) error {
+	return func(ctx context.Context, s *settings) error {
+		peers := wsgiPeers(s)
+		if len(row.peers) > 0 {
+			peers = peersNamed(s, row.peers...)
+		}
+		if row.site {
+			if err := makeDatabase(ctx, s); err != nil {
+				return err
 			}
 		}
-	}()
-	var broken []error
-	for i, p := range peers {
-		results[i].name = p.name
-		st, err := p.start(ctx, s, app)
-		var missing *missingError
-		switch {
-		case errors.As(err, &missing):
-			results[i].missing = err.Error()
-			continue
-		case err != nil:
-			results[i].missing = "broken, see below"
-			broken = append(broken, err)
-			continue
+		var entrants []entrant
+		for _, p := range peers {
+			entrants = append(entrants, p.entrant(row.job))
 		}
-		if _, err := load(ctx, st.url, s.connections, s.warmUp); err != nil {
-			st.stop()
+		var alone []time.Duration
+		after := func() error {
+			one, err := viewAlone(ctx, s, row.job)
+			alone = append(alone, one)
 			return err
 		}
-		stacks[i] = st
-	}
-	for range s.rounds {
-		for i, st := range stacks {
-			if st == nil {
-				continue
-			}
-			one, err := measure(ctx, s, st, s.connections)
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if err != nil {
-				broken = append(broken, err)
-				results[i] = result{name: st.name, missing: "broken, see below"}
-				st.stop()
-				stacks[i] = nil
-				continue
-			}
-			results[i].samples = append(results[i].samples, one)
+		if !row.view {
+			after = nil
 		}
-	}
-	printComparison(title, results)
-	return errors.Join(broken...)
-}
-
-// measure is one load with the CPU time that it took. A wrong answer before
-// or after it, or an error under it, is an error.
-func measure(ctx context.Context, s *settings, st *stack, connections int) (sample, error) {
-	fail := func(err error) (sample, error) {
-		return sample{}, fmt.Errorf("%s is broken: %w\n%s", st.name, err, st.log())
-	}
-	if err := st.check(ctx); err != nil {
-		return fail(err)
-	}
-	before, err := st.cost()
-	if err != nil {
-		return sample{}, err
-	}
-	r, err := load(ctx, st.url, connections, s.duration)
-	if err != nil {
-		return sample{}, err
-	}
-	after, err := st.cost()
-	if err != nil {
-		return sample{}, err
-	}
-	if err := errors.Join(r.whole(), st.check(ctx)); err != nil {
-		return fail(err)
-	}
-	return sample{
-		report: r,
-		front:  (after.front - before.front) / time.Duration(r.requests),
-		worker: (after.worker - before.worker) / time.Duration(r.requests),
-	}, nil
-}
-
-// keptConnections compares millrace with itself on many connections.
-func keptConnections(ctx context.Context, s *settings) error {
-	const many = 1000
-	st, err := startMillrace(ctx, s, "hello:application", "")
-	if err != nil {
-		return err
-	}
-	defer st.stop()
-	if _, err := load(ctx, st.url, s.connections, s.warmUp); err != nil {
-		return err
-	}
-	front, err := frontOf(st.front[0].cmd.Process.Pid)
-	if err != nil {
-		return err
-	}
-	few, kept := result{name: fmt.Sprint(s.connections, " connections")}, result{name: fmt.Sprint(many, " connections")}
-	var worst memory
-	for range s.rounds {
-		one, err := measure(ctx, s, st, s.connections)
-		if err != nil {
+		results, err := interleave(ctx, s, entrants, after)
+		if results == nil {
 			return err
 		}
-		few.samples = append(few.samples, one)
-		stop, done := make(chan struct{}), make(chan error, 1)
-		go func() { done <- watchMemory(front, &worst, stop) }()
-		one, err = measure(ctx, s, st, many)
-		close(stop)
-		if err := errors.Join(err, <-done); err != nil {
-			return err
+		sec := comparison(row.title, results)
+		if row.view {
+			cell := show(median(alone, func(d time.Duration) time.Duration { return d }))
+			sec.row("the view alone, in process", "", "", "", "", cell)
 		}
-		kept.samples = append(kept.samples, one)
-	}
-	printKept(few, kept, worst)
-	return nil
-}
-
-// watchMemory keeps the most that a process held until stop is closed.
-func watchMemory(pid int, worst *memory, stop <-chan struct{}) error {
-	beat := time.NewTicker(200 * time.Millisecond)
-	defer beat.Stop()
-	for {
-		m, err := memoryOf(pid)
-		if err != nil {
-			return err
+		if row.goals != nil {
+			row.goals(sec, findings{bySample(results), alone})
 		}
-		worst.rss, worst.pss, worst.peak = max(worst.rss, m.rss), max(worst.pss, m.pss), max(worst.peak, m.peak)
-		select {
-		case <-stop:
-			return nil
-		case <-beat.C:
-		}
-	}
-}
-
-// refusals is what millrace says of 503s of a full queue.
-type refusals struct {
-	Count uint64  `json:"count"`
-	P50   float64 `json:"p50_ms"`
-	P99   float64 `json:"p99_ms"`
-}
-
-// overload fills the queue of an app that waits 50 ms, and reads how long a
-// 503 took in the front.
-func overload(ctx context.Context, s *settings) error {
-	const queue, connections = 32, 128
-	st, err := startMillrace(ctx, s, "hello:waits", fmt.Sprintf("queue = %d", queue))
-	if err != nil {
+		s.out.add(sec)
 		return err
 	}
-	defer st.stop()
-	r, err := load(ctx, st.url, connections, s.duration)
-	if err != nil {
-		return err
+}
+
+func bySample(results []result) map[string][]sample {
+	samples := map[string][]sample{}
+	for _, r := range results {
+		samples[r.name] = r.samples
 	}
-	if r.errors != "" {
-		return fmt.Errorf("millrace is broken: socket errors: %s\n%s", r.errors, st.log())
+	return samples
+}
+
+// both are millrace's samples and another's, if there are some of each.
+func (f findings) both(name string) (ours, theirs []sample, ok bool) {
+	ours, theirs = f.samples["millrace"], f.samples[name]
+	return ours, theirs, len(ours) > 0 && len(theirs) > 0
+}
+
+// rate says whether millrace is at least as fast as a multiple of another.
+func (f findings) rate(sec *section, id, name string, least float64) {
+	if ours, theirs, ok := f.both(name); ok {
+		got := ratioOf(ours, theirs)
+		sec.wanted(id, got >= least, "%.2f ×", got)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+}
+
+func helloGoals(sec *section, f findings) {
+	f.rate(sec, "hello-rate", baseline, 2)
+	if ours, theirs, ok := f.both(baseline); ok {
+		got := shareOf(ours, theirs, cpuOf)
+		sec.wanted("hello-cpu", got <= 0.5, "%.2f ×", got)
+	}
+	f.rate(sec, "hello-granian", "granian", 1)
+	f.rate(sec, "hello-gunicorn", "nginx + gunicorn", 3)
+	f.rate(sec, "hello-modwsgi", "Apache mod_wsgi", 3)
+	f.rate(sec, "hello-flup", "lighttpd + flup", 3)
+	ours := f.samples["millrace"]
+	if len(ours) == 0 {
+		return
+	}
+	if len(f.view) > 0 {
+		beyond := median(ours, workerOf) - median(f.view, func(d time.Duration) time.Duration { return d })
+		sec.wanted("worker-cpu", beyond < 8*time.Microsecond, "%s", show(beyond))
+	}
+	front := median(ours, frontOfSample)
+	sec.wanted("front-cpu", front < 18*time.Microsecond, "%s", show(front))
+}
+
+func djangoGoals(sec *section, f findings) {
+	f.rate(sec, "django-rate", baseline, 1.6)
+	f.rate(sec, "django-granian", "granian", 1.1)
+}
+
+// viewAlone is the CPU time of one call of a view, without any server.
+func viewAlone(ctx context.Context, s *settings, j job) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	control := filepath.Join(st.front[0].cmd.Dir, "control.sock")
-	text, err := exec.CommandContext(ctx, s.millrace, "status", "--json", "--control", control).Output()
+	cmd := exec.CommandContext(ctx, s.python, "in_process.py", j.app, "/"+j.path)
+	cmd.Dir, cmd.Env = s.apps(), append(os.Environ(), s.pythonPath()...)
+	out, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("millrace status: %w", err)
+		return 0, fmt.Errorf("%s in process: %w", j.app, err)
 	}
-	var status struct {
-		Apps []struct {
-			Name    string   `json:"name"`
-			Refused refusals `json:"refused"`
-		} `json:"apps"`
+	ns, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+	if err != nil || ns <= 0 {
+		return 0, fmt.Errorf("%s in process took %q", j.app, out)
 	}
-	if err := json.Unmarshal(text, &status); err != nil {
-		return fmt.Errorf("millrace status: %w", err)
+	return time.Duration(ns), nil
+}
+
+// makeDatabase makes the database of apps/django_site.py.
+func makeDatabase(ctx context.Context, s *settings) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, s.python, "django_site.py")
+	cmd.Dir, cmd.Env = s.apps(), append(os.Environ(), s.pythonPath()...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("making the database: %w\n%s", err, out)
 	}
-	if len(status.Apps) != 1 || status.Apps[0].Refused.Count == 0 || r.refused == 0 {
-		return fmt.Errorf("millrace refused nothing: wrk saw %d refusals of %d answers, status says %s", r.refused, r.requests, text)
-	}
-	printOverload(queue, connections, s.workers, r, status.Apps[0].Refused)
 	return nil
 }

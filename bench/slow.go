@@ -82,7 +82,7 @@ func besideSlow(ctx context.Context, s *settings, st *stack, address string) (sa
 			}
 		})
 	}
-	one, err := measure(ctx, s, st, 1)
+	one, err := measure(ctx, s, st.name, st)
 	cancel()
 	wg.Wait()
 	close(failures)
@@ -92,39 +92,34 @@ func besideSlow(ctx context.Context, s *settings, st *stack, address string) (sa
 // slow prints the fast client's latency without and with slow ones.
 func slow(ctx context.Context, s *settings) error {
 	two := *s
-	two.workers = 2
-	st, err := startMillrace(ctx, &two, "slow:application", "")
+	two.workers, two.connections = 2, 1
+	st, err := startMillrace(ctx, &two, job{app: "slow:application"})
 	if err != nil {
 		return err
 	}
 	defer st.stop()
-	address := strings.TrimSuffix(strings.TrimPrefix(st.url, "http://"), "/")
-	if _, err := load(ctx, st.url, 1, s.warmUp); err != nil {
+	address := strings.TrimSuffix(strings.TrimPrefix(st.ask.url, "http://"), "/")
+	if _, err := load(ctx, st.ask, 1, s.warmUp); err != nil {
 		return err
 	}
 	alone, beside := result{name: "none"}, result{name: fmt.Sprint(slowClients)}
 	for range s.rounds {
-		one, err := measure(ctx, s, st, 1)
+		one, err := measure(ctx, &two, st.name, st)
 		if err != nil {
 			return err
 		}
 		alone.samples = append(alone.samples, one)
-		if one, err = besideSlow(ctx, s, st, address); err != nil {
+		if one, err = besideSlow(ctx, &two, st, address); err != nil {
 			return err
 		}
 		beside.samples = append(beside.samples, one)
 	}
-	fmt.Print("\n### One fast client beside slow ones (2 workers, WSGI hello)\n\n")
-	fmt.Println("| slow clients | requests/s (min – max) | p50 | p99 |")
-	fmt.Println("|---|---|---|---|")
-	p50 := func(r result) time.Duration {
-		return median(r.samples, func(s sample) time.Duration { return s.p50 })
-	}
+	sec := &section{title: "One fast client beside slow ones (2 workers, WSGI hello)", head: []string{"slow clients", "requests/s (min – max)", "p50", "p99"}}
 	for _, r := range []result{alone, beside} {
-		fmt.Printf("| %s | %s | %s | %s |\n", r.name, rates(r.samples), show(p50(r)),
-			show(median(r.samples, func(s sample) time.Duration { return s.p99 })))
+		sec.row(r.name, rates(r.samples), showOf(r.samples, p50Of), showOf(r.samples, p99Of))
 	}
-	ratio := float64(p50(beside)) / float64(p50(alone))
-	goal(ratio <= 1.15, "the fast client's median latency is %.2f × that without slow clients; no more than noise, 1.15", ratio)
+	ratio := float64(median(beside.samples, p50Of)) / float64(median(alone.samples, p50Of))
+	sec.goal(ratio <= 1.15, "the fast client's median latency is %.2f × that without slow clients; no more than noise, 1.15", ratio)
+	s.out.add(sec)
 	return nil
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -23,10 +22,10 @@ type site struct {
 
 // staticRow is one file and how it is asked for.
 type staticRow struct {
-	title       string
+	name, title string
 	path        string
 	size        int64
-	connections int
+	connections int           // at most; 0: any number
 	least       time.Duration // of one load: some answers must be whole by then
 	secure      bool
 	make        func(root string) error // beside the file
@@ -35,117 +34,74 @@ type staticRow struct {
 // hugeFolder is how many files lie in one folder of static-folder.
 const hugeFolder = 100_000
 
-func staticRows(s *settings) map[string]staticRow {
-	return map[string]staticRow{
-		"static-1k":     {title: "1 KB file", path: "1k.html", size: 1000, connections: s.connections},
-		"static-120k":   {title: "120 KB file", path: "120k.jpg", size: 120_000, connections: s.connections},
-		"static-100m":   {title: "100 MB file", path: "100m.bin", size: 100_000_000, connections: min(s.connections, 8), least: 3 * time.Second},
-		"static-tls":    {title: "1 KB file, HTTPS (kept connections)", path: "1k.html", size: 1000, connections: s.connections, secure: true},
-		"static-folder": {title: fmt.Sprintf("1 KB file in a folder of %d files", hugeFolder), path: "huge/f00077777.html", size: 1000, connections: s.connections, make: makeHuge},
+var staticRows = []staticRow{
+	{name: "static-1k", title: "1 KB file", path: "1k.html", size: 1000},
+	{name: "static-120k", title: "120 KB file", path: "120k.jpg", size: 120_000},
+	{name: "static-100m", title: "100 MB file", path: "100m.bin", size: 100_000_000, connections: 8, least: 3 * time.Second},
+	{name: "static-tls", title: "1 KB file, HTTPS (kept connections)", path: "1k.html", size: 1000, secure: true},
+	{name: "static-folder", title: fmt.Sprintf("1 KB file in a folder of %d files", hugeFolder), path: "huge/f00077777.html", size: 1000, make: makeHuge},
+}
+
+// whole is a stack whose processes are one half: the front.
+type whole struct{ *stack }
+
+func (w whole) cost() (cost, error) {
+	c, err := w.stack.cost()
+	return cost{front: c.front + c.worker}, err
+}
+
+func (w whole) held() (held, error) {
+	h, err := w.stack.held()
+	return held{front: h.front + h.worker}, err
+}
+
+// entire is a whole stack, as interleave takes it.
+func entire(st *stack, err error) (loaded, error) {
+	if err != nil {
+		return nil, err
 	}
+	return whole{st}, nil
 }
 
 // static loads every server with one file in interleaved rounds.
 func static(row staticRow) func(context.Context, *settings) error {
 	return func(ctx context.Context, s *settings) error {
+		with := *s
+		with.duration = max(s.duration, row.least)
+		if row.connections > 0 {
+			with.connections = min(s.connections, row.connections)
+		}
 		at, err := makeSite(s, row)
 		if err != nil {
 			return err
 		}
-		results := make([]result, len(fileServers))
+		var entrants []entrant
 		stacks := make([]*stack, len(fileServers))
-		defer func() {
-			for _, st := range stacks {
-				if st != nil {
-					st.stop()
-				}
-			}
-		}()
-		var broken []error
 		for i, p := range fileServers {
-			results[i].name = p.name
-			st, err := p.start(ctx, s, at, row)
-			if err == nil {
-				_, err = load(ctx, st.url, row.connections, s.warmUp)
-			}
-			var missing *missingError
-			switch {
-			case errors.As(err, &missing):
-				results[i].missing = err.Error()
-			case err != nil:
-				results[i].missing = "broken, see below"
-				broken = append(broken, err)
-			default:
-				stacks[i] = st
-			}
+			entrants = append(entrants, entrant{p.name, func(ctx context.Context, s *settings) (loaded, error) {
+				var err error
+				stacks[i], err = p.start(ctx, s, at, row)
+				return entire(stacks[i], err)
+			}})
 		}
-		for range s.rounds {
-			for i, st := range stacks {
-				if st == nil {
-					continue
-				}
-				one, err := measureStatic(ctx, s, st, row)
-				if err != nil {
-					return err
-				}
-				results[i].samples = append(results[i].samples, one)
+		var listing *section
+		round := 0
+		results, err := interleave(ctx, &with, entrants, func() error {
+			if round++; row.make != nil && round == s.rounds {
+				listing = listings(ctx, stacks)
 			}
+			return nil
+		})
+		if results == nil {
+			return err
 		}
-		printStatic(row, results)
-		if row.make != nil {
-			printListing(ctx, stacks)
+		s.out.add(staticSection(row, with.connections, results))
+		if listing != nil {
+			s.out.add(listing)
 		}
-		return errors.Join(broken...)
-	}
-}
-
-// measureStatic is one load, with all that the server's processes took.
-func measureStatic(ctx context.Context, s *settings, st *stack, row staticRow) (sample, error) {
-	before, err := st.cost()
-	if err != nil {
-		return sample{}, err
-	}
-	r, err := load(ctx, st.url, row.connections, max(s.duration, row.least))
-	if err != nil {
-		return sample{}, err
-	}
-	after, err := st.cost()
-	if err != nil {
-		return sample{}, err
-	}
-	if err := errors.Join(r.whole(), asks(ctx, st.url, row.size)); err != nil {
-		return sample{}, fmt.Errorf("%s is broken: %w\n%s", st.name, err, st.log())
-	}
-	return sample{report: r, front: (after.front + after.worker - before.front - before.worker) / time.Duration(r.requests)}, nil
-}
-
-// asks checks that a URL answers with a file of that size.
-func asks(ctx context.Context, url string, size int64) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
-	if err != nil {
 		return err
 	}
-	req.Close = true
-	req.Header.Set("Accept-Encoding", "identity")
-	resp, err := insecure.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	n, err := io.Copy(io.Discard, resp.Body)
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK || size >= 0 && n != size {
-		return fmt.Errorf("%s answers %s, %d bytes, want %d", url, resp.Status, n, size)
-	}
-	return nil
 }
-
-// insecure takes the certificate that the servers share.
-var insecure = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
 
 // makeSite lays the files out, once for all rows.
 func makeSite(s *settings, row staticRow) (site, error) {
@@ -196,64 +152,61 @@ func makeHuge(root string) error {
 	return nil
 }
 
-func printStatic(row staticRow, results []result) {
-	fmt.Printf("\n### %s, %d connections\n\n", row.title, row.connections)
-	fmt.Println("| server | requests/s (min – max) | MB/s | p50 | p99 | CPU a request | × nginx |")
-	fmt.Println("|---|---|---|---|---|---|---|")
-	samples := map[string][]sample{}
-	for _, r := range results {
-		samples[r.name] = r.samples
-	}
+// halfTable is a section for stacks that are one half, beside the one named.
+func halfTable(title, first, base string, size int64, results []result) *section {
+	sec := &section{title: title, chart: rateChart(title, results), head: []string{first, "requests/s (min – max)", "MB/s", "p50", "p99", "CPU a request", "PSS", "× " + base}}
+	samples := bySample(results)
 	for _, r := range results {
 		if r.missing != "" {
-			fmt.Printf("| %s | %s | | | | | |\n", r.name, r.missing)
+			sec.row(r.name, r.missing)
 			continue
 		}
-		ratio := "–"
-		if len(samples["nginx"]) > 0 {
-			ratio = fmt.Sprintf("%.2f", ratioOf(r.samples, samples["nginx"]))
-		}
-		fmt.Printf("| %s | %s | %.0f | %s | %s | %s | %s |\n", r.name, rates(r.samples), median(r.samples, rateOf)*float64(row.size)/1e6,
-			show(median(r.samples, func(s sample) time.Duration { return s.p50 })),
-			show(median(r.samples, func(s sample) time.Duration { return s.p99 })),
-			show(median(r.samples, func(s sample) time.Duration { return s.front })), ratio)
+		sec.row(r.name, rates(r.samples), fmt.Sprintf("%.0f", median(r.samples, rateOf)*float64(size)/1e6),
+			showOf(r.samples, p50Of), showOf(r.samples, p99Of), showOf(r.samples, frontOfSample),
+			megabytes(r.samples, func(s sample) int64 { return s.held.front }), ratioText(r.samples, samples[base]))
 	}
+	return sec
+}
+
+func staticSection(row staticRow, connections int, results []result) *section {
+	sec := halfTable(fmt.Sprintf("%s, %d connections", row.title, connections), "server", "nginx", row.size, results)
+	samples := bySample(results)
 	ours, nginx, lighttpd := samples["millrace"], samples["nginx"], samples["lighttpd"]
 	if len(ours) > 0 && len(nginx) > 0 {
 		got := ratioOf(ours, nginx)
-		goal(got >= 1, "%.2f × nginx; at least 1", got)
+		sec.goal(got >= 1, "%.2f × nginx; at least 1", got)
 	}
 	if len(ours) > 0 && len(lighttpd) > 0 && row.size <= 1000 && !row.secure {
 		got := ratioOf(ours, lighttpd)
-		goal(got >= 1, "%.2f × lighttpd; it is what is aimed at", got)
+		sec.goal(got >= 1, "%.2f × lighttpd; it is what is aimed at", got)
 	}
+	return sec
 }
 
-// printListing shows what listing the huge folder costs.
-func printListing(ctx context.Context, stacks []*stack) {
-	fmt.Printf("\nThe listing of its folder, once:\n\n")
-	fmt.Println("| server | time | bytes |")
-	fmt.Println("|---|---|---|")
+// listings shows what listing the huge folder costs.
+func listings(ctx context.Context, stacks []*stack) *section {
+	sec := &section{title: "The listing of its folder, once", head: []string{"server", "time", "bytes"}}
 	for _, st := range stacks {
 		if st == nil {
 			continue
 		}
 		start := time.Now()
-		req, err := http.NewRequestWithContext(ctx, "GET", st.url[:strings.LastIndexByte(st.url, '/')+1], nil)
+		req, err := http.NewRequestWithContext(ctx, "GET", st.ask.url[:strings.LastIndexByte(st.ask.url, '/')+1], nil)
 		if err != nil {
 			continue
 		}
 		resp, err := insecure.Do(req)
 		if err != nil {
-			fmt.Printf("| %s | %v | |\n", st.name, err)
+			sec.row(st.name, err.Error())
 			continue
 		}
 		n, err := io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
 		if err != nil || resp.StatusCode != http.StatusOK {
-			fmt.Printf("| %s | %s %v | |\n", st.name, resp.Status, err)
+			sec.row(st.name, fmt.Sprintf("%s %v", resp.Status, err))
 			continue
 		}
-		fmt.Printf("| %s | %s | %d |\n", st.name, show(time.Since(start)), n)
+		sec.row(st.name, show(time.Since(start)), fmt.Sprint(n))
 	}
+	return sec
 }

@@ -45,13 +45,12 @@ func startFiles(ctx context.Context, s *settings, row staticRow, name, program, 
 	if err != nil {
 		return nil, &missingError{program + " is not installed"}
 	}
-	st, folder, address, err := newStack(s, name)
+	st, folder, address, err := newStack(s, name, job{path: row.path, size: row.size})
 	if err != nil {
 		return nil, err
 	}
-	st.url += row.path
 	if row.secure {
-		st.url = "https" + st.url[len("http"):]
+		st.ask.url = "https" + st.ask.url[len("http"):]
 	}
 	conf := filepath.Join(folder, file)
 	if err := os.WriteFile(conf, []byte(config(folder, address)), 0o644); err != nil {
@@ -60,25 +59,7 @@ func startFiles(ctx context.Context, s *settings, row staticRow, name, program, 
 	if err := st.run(ctx, &st.front, folder, nil, path, args(conf)...); err != nil {
 		return nil, err
 	}
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		err := asks(ctx, st.url, row.size)
-		if err == nil {
-			return st, nil
-		}
-		select {
-		case <-st.exited():
-			err = errors.Join(err, errors.New("it ended"))
-		case <-ctx.Done():
-		case <-time.After(20 * time.Millisecond):
-			if time.Now().Before(deadline) {
-				continue
-			}
-		}
-		err = fmt.Errorf("%s is not ready: %w\n%s", name, err, st.log())
-		st.stop()
-		return nil, err
-	}
+	return st, st.ready(ctx)
 }
 
 func startMillraceFiles(ctx context.Context, s *settings, at site, row staticRow) (*stack, error) {
@@ -88,7 +69,7 @@ func startMillraceFiles(ctx context.Context, s *settings, at site, row staticRow
 			tls = fmt.Sprintf("[site.tls]\ncertificate = %q\nkey = %q\n", at.certificate, at.key)
 		}
 		return fmt.Sprintf("[server]\ncontrol = \"control.sock\"\n[[site]]\nlisten = [%q]\n%s[[site.route]]\nfiles = { root = %q, listing = true }\n", address, tls, at.root)
-	}, func(path string) []string { return []string{"serve", path} })
+	}, serveArgs)
 }
 
 func startNginxFiles(ctx context.Context, s *settings, at site, row staticRow, name, more string) (*stack, error) {
@@ -127,7 +108,7 @@ http {
   }
 }
 `, user, s.workers, folder, at.certificate, at.key, more, address, secure, at.root)
-	}, func(path string) []string { return []string{"-p", filepath.Dir(path), "-e", "stderr", "-c", path} })
+	}, nginxArgs)
 }
 
 func startLighttpd(ctx context.Context, s *settings, at site, row staticRow) (*stack, error) {
@@ -148,7 +129,7 @@ server.listen-backlog = 4096
 dir-listing.activate = "enable"
 mimetype.assign = (".html" => "text/html", ".jpg" => "image/jpeg", "" => "application/octet-stream")
 %s`, at.root, host, port, s.workers, secure)
-	}, func(path string) []string { return []string{"-D", "-f", path} })
+	}, lighttpdArgs)
 }
 
 func startCaddy(ctx context.Context, s *settings, at site, row staticRow) (*stack, error) {
@@ -169,7 +150,7 @@ func startCaddy(ctx context.Context, s *settings, at site, row staticRow) (*stac
 	file_server browse
 }
 `, folder, scheme, address, secure, at.root)
-	}, func(path string) []string { return []string{"run", "--config", path, "--adapter", "caddyfile"} })
+	}, caddyArgs)
 }
 
 // makeCertificate makes a key and a certificate for 127.0.0.1 that it signs

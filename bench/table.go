@@ -1,11 +1,12 @@
 package main
 
-// How it is shown: Markdown tables and the goals.
+// How figures are shown, and the table of a comparison.
 
 import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -22,36 +23,77 @@ func median[T any, N ~float64 | ~int64](from []T, figure func(T) N) N {
 
 func rateOf(s sample) float64 { return s.rate }
 
-func printComparison(title string, results []result) {
-	fmt.Printf("\n### %s\n\n", title)
-	fmt.Println("| stack | requests/s (min – max) | p50 | p99 | CPU a request, front | worker | × " + baseline + " |")
-	fmt.Println("|---|---|---|---|---|---|---|")
-	var base []sample
-	for _, r := range results {
-		if r.name == baseline {
-			base = r.samples
-		}
-	}
+func cpuOf(s sample) time.Duration         { return s.front + s.worker }
+func frontOfSample(s sample) time.Duration { return s.front }
+func workerOf(s sample) time.Duration      { return s.worker }
+func p50Of(s sample) time.Duration         { return s.p50 }
+func p99Of(s sample) time.Duration         { return s.p99 }
+func showOf(samples []sample, figure func(sample) time.Duration) string {
+	return show(median(samples, figure))
+}
+
+// comparison is a section with a row for each stack, the first of which is
+// millrace.
+func comparison(title string, results []result) *section {
+	sec := &section{title: title, chart: rateChart(title, results), head: []string{
+		"stack", "requests/s (min – max)", "p50", "p99", "CPU a request, front", "worker", "in all", "PSS, front", "worker", "millrace ÷ it",
+	}}
+	ours := results[0].samples
 	for _, r := range results {
 		if r.missing != "" {
-			fmt.Printf("| %s | %s | | | | | |\n", r.name, r.missing)
+			sec.row(r.name, r.missing)
 			continue
 		}
-		ratio := "–"
-		if len(base) > 0 {
-			ratio = fmt.Sprintf("%.2f", ratioOf(r.samples, base))
+		front, frontPSS := "–", "–" // the server has one half
+		if median(r.samples, func(s sample) int64 { return s.held.front }) > 0 {
+			front = showOf(r.samples, frontOfSample)
+			frontPSS = megabytes(r.samples, func(s sample) int64 { return s.held.front })
 		}
-		fmt.Printf("| %s | %s | %s | %s | %s | %s | %s |\n", r.name, rates(r.samples),
-			show(median(r.samples, func(s sample) time.Duration { return s.p50 })),
-			show(median(r.samples, func(s sample) time.Duration { return s.p99 })),
-			show(median(r.samples, func(s sample) time.Duration { return s.front })),
-			show(median(r.samples, func(s sample) time.Duration { return s.worker })),
-			ratio)
+		sec.row(r.name, rates(r.samples), showOf(r.samples, p50Of), showOf(r.samples, p99Of),
+			front, showOf(r.samples, workerOf), showOf(r.samples, cpuOf),
+			frontPSS, megabytes(r.samples, func(s sample) int64 { return s.held.worker }), ratioText(ours, r.samples))
 	}
-	if ours := results[0]; len(ours.samples) > 0 && len(base) > 0 {
-		got := ratioOf(ours.samples, base)
-		goal(got >= 1.3, "%.2f × %s; at least 1.30", got, baseline)
+	return sec
+}
+
+// ratioText is how often the one's rate is in the other's.
+func ratioText(ours, theirs []sample) string {
+	if len(ours) == 0 || len(theirs) == 0 {
+		return "–"
 	}
+	return fmt.Sprintf("%.2f", ratioOf(ours, theirs))
+}
+
+func megabytes(samples []sample, figure func(sample) int64) string {
+	return fmt.Sprintf("%.0f MB", float64(median(samples, figure))/1e6)
+}
+
+// shareOf is the median over the rounds of one's figure by another's in the
+// same round.
+func shareOf(ours, theirs []sample, figure func(sample) time.Duration) float64 {
+	var shares []float64
+	for i := range min(len(ours), len(theirs)) {
+		shares = append(shares, float64(figure(ours[i]))/max(1, float64(figure(theirs[i]))))
+	}
+	return median(shares, func(f float64) float64 { return f })
+}
+
+// rateChart is of requests a second, with the spread of the rounds.
+func rateChart(title string, results []result) *chart {
+	c := &chart{title: title, unit: "requests/s"}
+	for i, r := range results {
+		c.bars = append(c.bars, rateBar(r, i == 0))
+	}
+	return c
+}
+
+func rateBar(r result, ours bool) bar {
+	if r.missing != "" || len(r.samples) == 0 {
+		note, _, _ := strings.Cut(r.missing, ":")
+		return bar{label: r.name, note: note, ours: ours}
+	}
+	low, high := spread(r.samples)
+	return bar{label: r.name, value: median(r.samples, rateOf), low: low, high: high, ours: ours}
 }
 
 // ratioOf is the median over the rounds of one stack's rate by another's in
@@ -65,9 +107,14 @@ func ratioOf(ours, theirs []sample) float64 {
 }
 
 func rates(samples []sample) string {
+	low, high := spread(samples)
+	return fmt.Sprintf("%.0f (%.0f – %.0f)", median(samples, rateOf), low, high)
+}
+
+// spread is the lowest and the highest rate.
+func spread(samples []sample) (low, high float64) {
 	byRate := func(a, b sample) int { return cmp.Compare(a.rate, b.rate) }
-	low, high := slices.MinFunc(samples, byRate), slices.MaxFunc(samples, byRate)
-	return fmt.Sprintf("%.0f (%.0f – %.0f)", median(samples, rateOf), low.rate, high.rate)
+	return slices.MinFunc(samples, byRate).rate, slices.MaxFunc(samples, byRate).rate
 }
 
 // show rounds to three figures or so.
@@ -81,39 +128,4 @@ func show(d time.Duration) string {
 		return fmt.Sprintf("%.0f µs", d.Seconds()*1e6)
 	}
 	return fmt.Sprintf("%.1f µs", d.Seconds()*1e6)
-}
-
-func printKept(few, kept result, m memory) {
-	fmt.Print("\n### millrace, many kept connections (WSGI hello)\n\n")
-	fmt.Println("| load | requests/s (min – max) | p50 | p99 | master RSS | PSS | peak |")
-	fmt.Println("|---|---|---|---|---|---|---|")
-	for _, r := range []result{few, kept} {
-		held := " | | "
-		if r.name == kept.name {
-			held = fmt.Sprintf("%d MB | %d MB | %d MB", m.rss/1e6, m.pss/1e6, m.peak/1e6)
-		}
-		fmt.Printf("| %s | %s | %s | %s | %s |\n", r.name, rates(r.samples),
-			show(median(r.samples, func(s sample) time.Duration { return s.p50 })),
-			show(median(r.samples, func(s sample) time.Duration { return s.p99 })), held)
-	}
-	got := ratioOf(kept.samples, few.samples)
-	goal(got >= 0.8, "%.2f of the rate at %s; at least 0.80", got, few.name)
-	goal(m.peak < 100e6, "the master's memory peaked at %d MB; under 100", m.peak/1e6)
-}
-
-func printOverload(queue, connections, workers int, r report, refused refusals) {
-	fmt.Printf("\n### millrace, queue full (%d workers that wait 50 ms, queue of %d, %d connections)\n\n", workers, queue, connections)
-	fmt.Println("| answers/s | of them 503 | 503 in the front, p50 | p99 |")
-	fmt.Println("|---|---|---|---|")
-	fmt.Printf("| %.0f | %d of %d | %.3f ms | %.3f ms |\n", r.rate, r.refused, r.requests, refused.P50, refused.P99)
-	goal(refused.P50 < 0.5, "a 503 takes %.3f ms at the median; under 0.5", refused.P50)
-}
-
-// goal says whether a figure is what it should be.
-func goal(met bool, format string, args ...any) {
-	word := "missed"
-	if met {
-		word = "met"
-	}
-	fmt.Printf("\nGoal %s: %s.\n", word, fmt.Sprintf(format, args...))
 }

@@ -119,7 +119,8 @@ fi
 
 # The peers of the benchmark. One that can't be had is named as missing in
 # the table, so a failure here is told and not fatal.
-debian nginx-light uwsgi-core uwsgi-plugin-python3 wrk lighttpd lighttpd-mod-openssl caddy ||
+debian nginx-light uwsgi-core uwsgi-plugin-python3 wrk lighttpd lighttpd-mod-openssl caddy \
+  apache2-bin libapache2-mod-wsgi-py3 ||
   say "not every peer of the benchmark could be installed: the table names what is missing"
 
 # A browser, in which a test of internal/static looks at listings. It is not
@@ -139,4 +140,24 @@ if ! stamped bench-site "$want" || ! [ -d .cache/bench-site/django ]; then
   "${pip[@]}" install --quiet --disable-pip-version-check --target .cache/bench-site "$django" >"$log" 2>&1 ||
     { tail -20 "$log" >&2; die "cannot install $django into .cache/bench-site" "see $log"; }
   stamp bench-site "$want"
+fi
+
+# The servers that are Python packages, for the same interpreter: granian's
+# wheel is built for one.
+servers=("$(grep '^gunicorn==' scripts/requirements.txt)" "$(grep '^flup==' scripts/requirements.txt)" granian==2.8.9)
+python=/usr/bin/python3
+[ -x "$python" ] || python="$(command -v python3)"
+want="$({ echo "${servers[*]}"; "$python" -V; } | hash_of)"
+if ! stamped bench-peers "$want" || ! [ -d .cache/bench-peers ]; then
+  say "${servers[*]} for the benchmark, in .cache/bench-peers"
+  rm -rf .cache/bench-peers .cache/bench-peers.stamp
+  log=.cache/bench-peers.log
+  if .cache/venv/bin/python -m pip --version >/dev/null 2>&1; then pip=(.cache/venv/bin/python -m pip); else pip=(python3 -m pip); fi
+  : >"$log"
+  left=0
+  for server in "${servers[@]}"; do
+    "${pip[@]}" --python "$python" install --quiet --disable-pip-version-check --upgrade --target .cache/bench-peers "$server" >>"$log" 2>&1 ||
+      { left=1; say "$server could not be installed ($log): the table names it as missing"; }
+  done
+  [ $left = 1 ] || stamp bench-peers "$want"
 fi

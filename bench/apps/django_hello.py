@@ -1,5 +1,6 @@
 """A Django view that says hello: the URL resolver and the handler, with no
-middleware and no database, so that the servers differ and not the views."""
+middleware and no database, so that the servers differ and not the views. The length is what Django's
+CommonMiddleware adds."""
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
@@ -14,9 +15,11 @@ settings.configure(
     SECRET_KEY="of the benchmark",
 )
 
+BODY = b"Hello, World!\n"
+
 
 def hello(request):
-    return HttpResponse(b"Hello, World!\n", content_type="text/plain")
+    return HttpResponse(BODY, content_type="text/plain", headers={"Content-Length": len(BODY)})
 
 
 urlpatterns = [path("", hello)]
