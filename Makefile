@@ -4,9 +4,10 @@ ADDRESS  ?= 127.0.0.1:8000
 FUZZTIME ?= 60s
 SOAK     ?= 20
 CYCLES   ?= 1000
-MEASURED  = ^Test(SteppedLoad|ShortRequests|SlowAfterShort|DjangoWorkerStart|Development)$$
+KILLS    ?= 100
+MEASURED  = ^Test(SteppedLoad|ShortRequests|SlowAfterShort|DjangoWorkerStart|Development|SupervisedSite)$$
 
-.PHONY: help run build test measure bench fuzz soak streams leaks
+.PHONY: help run build test measure bench fuzz soak streams services leaks
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
@@ -40,6 +41,11 @@ soak: ## the tests with processes and connections, SOAK (20) times over
 streams: ## 5 GB through back ends, both ways at once, in constant memory
 	@scripts/setup.sh
 	@MILLRACE_STREAM_BYTES=5000000000 go test -v -timeout 1h -run 'StreamMemory' ./e2e
+
+services: ## 1,000 services under one svscan, and a Django site killed KILLS (100) times under another
+	@scripts/setup.sh
+	@MILLRACE_SERVICES=1000 go test -count=1 -v -run '^TestMany$$' ./internal/daemontools
+	@MILLRACE_KILLS=$(KILLS) MILLRACE_QUIET=1 go test -count=1 -v -run '^TestSupervisedSite$$' ./e2e
 
 leaks: ## CYCLES (1000) reloads and as many upgrades; what is there before and after
 	@scripts/setup.sh
