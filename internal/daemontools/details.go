@@ -81,7 +81,7 @@ func (s *service) writeDetails() {
 	}
 	if s.last != nil {
 		d.LastExit = &exitJSON{Signal: s.last.Signal, Time: s.last.Time.UTC()}
-		if s.last.Signal == 0 {
+		if s.last.Code >= 0 {
 			d.LastExit.Code = &s.last.Code
 		}
 	}

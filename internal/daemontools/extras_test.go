@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -104,7 +105,8 @@ func TestFinish(t *testing.T) {
 	b := s.begin("supervise", "s")
 	s.state("s", "down d")
 	b.says("s/finish says that it is of no use")
-	if seen := s.json("s"); !seen.Failed || seen.LastExit == nil || *seen.LastExit.Code != 7 {
+	until(t, "that is known", func() bool { return s.json("s").Failed })
+	if seen := s.json("s"); seen.LastExit == nil || *seen.LastExit.Code != 7 {
 		t.Errorf("%+v", seen)
 	}
 	s.file("s/hold", "", 0o644)
@@ -203,6 +205,34 @@ func TestStop(t *testing.T) {
 	if b.cmd.ProcessState.ExitCode() != 0 {
 		t.Error(b.cmd.ProcessState)
 	}
+}
+
+// TestBoot: svscanboot starts svscan with an empty environment, and shows what
+// goes wrong among the processes.
+func TestBoot(t *testing.T) {
+	t.Parallel()
+	s := oursAlone(t)
+	s.script("sv/a/run", "env >env; "+forever)
+	s.script("sv/bad/log/run", forever)
+	b := s.begin("svscanboot", filepath.Join(s.dir, "sv"))
+	s.state("sv/a", "up u")
+	s.state("sv/bad/log", "up u")
+	if env := s.read("sv/a/env"); !strings.Contains(env, bootPath) || strings.Contains(env, "HOME=") {
+		t.Errorf("the environment is\n%s", env)
+	}
+	until(t, "it is shown", func() bool {
+		lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+		return slices.ContainsFunc(lines, func(name string) bool {
+			text, _ := os.ReadFile(name) // one that is gone says nothing
+			return bytes.HasPrefix(text, []byte("readproctitle\x00service\x00errors:\x00...")) &&
+				bytes.Contains(text, []byte("unable to start bad/run: file does not exist\n"))
+		})
+	})
+	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	b.end()
+	s.state("sv/a", "down d")
 }
 
 // TestNoSpin: whatever is wrong with folders, it costs next to nothing.

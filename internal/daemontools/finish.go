@@ -3,7 +3,8 @@
 package daemontools
 
 // This file: the script that cleans up after run. As with s6, its arguments are
-// the exit status of run (256: a signal ended it), the signal, and the service.
+// the exit status of run (256: a signal ended it; -1: nobody knows, as of what
+// was taken back), the signal, and the service.
 
 import (
 	"strconv"

@@ -313,11 +313,11 @@ while :; do sleep 0.05; done`)
 			s.run("svstat", "sv/b", "c")
 			s.note("as they were: %v", s.state("sv/b", "up u").PID == a.PID && s.state("c", "up u").PID == c.PID)
 			s.run("svc", "-k", "sv/b", "c")
-			s.another("sv/b", a.PID)
+			b := s.another("sv/b", a.PID)
 			s.another("c", c.PID)
 			s.run("svc", "-dx", "sv/b", "c")
-			until(s, "c is given up", func() bool { return exec.Command("/usr/bin/svok", filepath.Join(s.dir, "c")).Run() != nil })
-			s.state("sv/b", "up u") // taken up anew
+			until(s, "c is given up", func() bool { return s.command(s.Context(), "svok", "c").Run() != nil })
+			s.another("sv/b", b.PID) // taken up anew
 			s.run("svstat", "sv/b", "c")
 		}},
 	}

@@ -27,8 +27,11 @@ func runScript(args []string, _ io.Reader, _, stderr io.Writer) int {
 
 // self is the path of this binary.
 func self() (string, error) {
+	const path = "/proc/self/exe" // even if its name is another's by now
 	if runtime.GOOS == "linux" {
-		return "/proc/self/exe", nil // even if its name is another's by now
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
 	}
 	return os.Executable()
 }

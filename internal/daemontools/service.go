@@ -59,6 +59,7 @@ type service struct {
 	next    time.Time           // no start before
 	ended   *syscall.WaitStatus // run has ended, and the pause is not over
 	endedAt time.Time
+	unknown bool        // nobody knows how
 	timer   *time.Timer // for the next start
 	closed  func()      // told when supervision has ended
 
@@ -83,7 +84,7 @@ type service struct {
 
 // exit is how run ended.
 type exit struct {
-	Code   int
+	Code   int // its status; -1: a signal ended it, or nobody knows
 	Signal int
 	Time   time.Time
 }
@@ -366,7 +367,16 @@ func (s *service) start() {
 	default:
 		// A process that does what the original's would after its fork: it
 		// tries again, says why it can't, and ends.
+		why := err
 		pid, err = s.e.spawnSelf(runName, []string{s.label}, attr, ended)
+		if err != nil && err != syscall.EAGAIN && err != syscall.ENOMEM { // this binary is not to be found
+			say(s.e.stderr, "supervise: fatal: unable to start ", s.label, "/run: ", words(why))
+			s.ready.begun(s)
+			s.reckon(exitFault<<8, 0)
+			s.starts = s.want == wantUp // and not once more what was to run once
+			s.step()
+			return
+		}
 	}
 	s.ready.begun(s)
 	if err != nil {
@@ -384,7 +394,8 @@ func (s *service) start() {
 // is looked at when it is over, as by the original; unless nothing is to be
 // started any more.
 func (s *service) over(status *syscall.WaitStatus) {
-	if status == nil {
+	s.unknown = status == nil
+	if s.unknown {
 		status = new(syscall.WaitStatus)
 	}
 	s.ended, s.endedAt = status, time.Now()
@@ -403,8 +414,11 @@ func (s *service) died() {
 	status := *s.ended
 	s.ended = nil
 	s.last = &exit{Code: status.ExitStatus(), Time: s.endedAt}
+	if status.Signaled() || s.unknown {
+		s.last.Code, s.last.Signal = -1, 0
+	}
 	if status.Signaled() {
-		s.last.Code, s.last.Signal = -1, int(status.Signal())
+		s.last.Signal = int(status.Signal())
 	}
 	s.reckon(status, s.endedAt.Sub(s.started))
 	s.ready.end()

@@ -5,6 +5,7 @@ package daemontools
 import (
 	"bytes"
 	"io"
+	"os"
 	"testing"
 	"time"
 )
@@ -103,6 +104,11 @@ func FuzzControl(f *testing.F) {
 		if len(letters) > 200 {
 			return
 		}
+		home, err := os.Getwd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = os.Chdir(home) }() // the engine goes from folder to folder
 		e := newEngine(io.Discard)
 		defer close(e.quit)
 		closed := false
