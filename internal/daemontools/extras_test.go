@@ -84,6 +84,7 @@ func TestCircle(t *testing.T) {
 		s.script("sv/"+name+"/run", forever)
 		s.file("sv/"+name+"/depends", depends, 0o644)
 	}
+	s.flags = []string{"--grace=10m"}
 	b := s.begin("svscan", "sv")
 	for _, name := range []string{"a", "b", "c", "self"} {
 		s.state("sv/"+name, "up u")
@@ -94,6 +95,10 @@ func TestCircle(t *testing.T) {
 	}
 	s.run("svc", "-u", "sv/lost")
 	s.state("sv/lost", "up u")
+	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	b.end()
 }
 
 // TestFinish: finish runs after run, and may say that it is of no use.

@@ -356,28 +356,7 @@ func (s *service) start() {
 	s.ready = ready{}
 	s.prepareReady(attr)
 	s.prepareCgroup(attr)
-	ended := func(status syscall.WaitStatus) { s.over(&status) }
-	pid, err := s.e.spawn("./run", []string{"./run"}, attr, ended)
-	if err != nil && s.cgroupFailed(err, attr) {
-		pid, err = s.e.spawn("./run", []string{"./run"}, attr, ended)
-	}
-	switch {
-	case err == nil:
-	case err == syscall.EAGAIN || err == syscall.ENOMEM:
-	default:
-		// A process that does what the original's would after its fork: it
-		// tries again, says why it can't, and ends.
-		why := err
-		pid, err = s.e.spawnSelf(runName, []string{s.label}, attr, ended)
-		if err != nil && err != syscall.EAGAIN && err != syscall.ENOMEM { // this binary is not to be found
-			say(s.e.stderr, "supervise: fatal: unable to start ", s.label, "/run: ", words(why))
-			s.ready.begun(s)
-			s.reckon(exitFault<<8, 0)
-			s.starts = s.want == wantUp // and not once more what was to run once
-			s.step()
-			return
-		}
-	}
+	pid, err := s.launch(attr)
 	s.ready.begun(s)
 	if err != nil {
 		say(s.e.stderr, "supervise: warning: unable to fork for ", s.label, ", sleeping 60 seconds: ", words(err))
@@ -388,6 +367,22 @@ func (s *service) start() {
 	}
 	s.pidChanged(pid)
 	s.e.changed()
+}
+
+// launch starts the process. Where run can't be executed that is one that does
+// what the original's would after its fork: it tries again, says why it can't,
+// and ends. An error is of the system's, which has no room for any.
+func (s *service) launch(attr *syscall.ProcAttr) (pid int, err error) {
+	ended := func(status syscall.WaitStatus) { s.over(&status) }
+	run := func() (int, error) { return s.e.spawn("./run", []string{"./run"}, attr, ended) }
+	pid, err = run()
+	if err != nil && s.cgroupFailed(err, attr) {
+		pid, err = run()
+	}
+	if err != nil && err != syscall.EAGAIN && err != syscall.ENOMEM {
+		pid, err = s.e.spawnSelf(runName, []string{s.label}, attr, ended)
+	}
+	return pid, err
 }
 
 // over hears that run has ended; nil: nobody knows how. Within the pause that

@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// logTime is how long a log may take to end by itself.
+// logTime is how long a log may take to end by itself, and then how long to end
+// when it is asked to.
 const logTime = 2 * time.Second
 
 // stop begins to stop.
@@ -38,14 +39,17 @@ func (sc *scanner) stopNext() {
 			}
 		}
 	}
-	left := 0
+	left, ending := 0, 0
 	for _, en := range sc.entries {
 		if en.service != nil {
 			left++
-			if !en.ending && (sc.late || !needed[en.name]) {
+			if !en.ending && (sc.late || sc.circle || !needed[en.name]) {
 				en.ending = true
 				en.service.command('d')
 				en.service.command('x')
+			}
+			if en.ending {
+				ending++
 			}
 			if sc.late && en.service != nil {
 				en.service.signal(unix.SIGKILL)
@@ -55,22 +59,34 @@ func (sc *scanner) stopNext() {
 		if en.log == nil {
 			continue
 		}
-		left++
+		left, ending = left+1, ending+1
 		if !en.logEnding {
-			en.logEnding = true
-			en.log.command('x')
-			en.closePipe() // ours: it reads the end of the service's output
-			sc.e.after(logTime, func() {
-				if en.log != nil {
-					en.log.command('d')
-				}
-			})
+			sc.endLog(en)
 		}
-		if sc.late && en.log != nil {
+	}
+	switch {
+	case left == 0:
+		sc.e.end(0)
+	case ending == 0: // those that are left depend on each other
+		sc.circle = true
+		sc.stopNext()
+	}
+}
+
+// endLog has a log end: by the end of what it reads, which is when svscan has
+// closed its ends of the pipe, or else by signals.
+func (sc *scanner) endLog(en *entry) {
+	en.logEnding = true
+	en.log.command('x')
+	en.closePipe()
+	sc.e.after(logTime, func() {
+		if en.log != nil {
+			en.log.command('d')
+		}
+	})
+	sc.e.after(2*logTime, func() {
+		if en.log != nil {
 			en.log.signal(unix.SIGKILL)
 		}
-	}
-	if left == 0 {
-		sc.e.end(0)
-	}
+	})
 }

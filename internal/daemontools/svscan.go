@@ -29,6 +29,7 @@ type scanner struct {
 	entries  []*entry
 	stopping bool
 	late     bool // the grace is over
+	circle   bool // nothing is left that nobody depends on
 }
 
 // entry is one service, and its log.
