@@ -117,9 +117,7 @@ func (h *history) end() []int {
 	return h.counts
 }
 
-// turns counts the changes of direction, each by more than so many workers:
-// clients whom a busy machine keeps from their next requests are fewer for a
-// moment.
+// turns counts the changes of direction, each by more than so many workers.
 func turns(counts []int, most int) (n int) {
 	rises, from := true, counts[0] // from is the highest since it rises, the lowest since it falls
 	for _, count := range counts {
@@ -198,7 +196,7 @@ func TestSteppedLoad(t *testing.T) {
 		slices.Sort(took[n])
 		limit := 50*time.Millisecond + time.Duration(missing[n])*5*time.Millisecond
 		if took[n][0] > limit && !quiet() {
-			limit = max(limit, 5*forked(t, cfg, missing[n]))
+			limit = max(limit, 10*forked(t, cfg, missing[n]))
 		}
 		t.Logf("%3d slow requests, %3d workers missing: %v, at most %v", n, missing[n], took[n], limit)
 		if len(took[n]) != rounds || took[n][0] > limit {
@@ -239,7 +237,11 @@ func steppedRound(t *testing.T, cfg Config, fall bool, took map[int][]time.Durat
 	if low, high := slices.Min(counts), slices.Max(counts); low < stepMinSpare || high > 200+stepMinSpare {
 		t.Errorf("%d to %d workers; want %d to %d", low, high, stepMinSpare, 200+stepMinSpare)
 	}
-	if n := turns(counts, stepMaxSpare); fall && n != 1 || !fall && n > 0 {
+	swing := 50 // of clients whom a busy machine keeps from their next requests
+	if quiet() {
+		swing = 0
+	}
+	if n := turns(counts, swing); fall && n != 1 || !fall && n > 0 {
 		t.Errorf("the number of workers changed its direction %d times: %v", n, counts)
 	}
 }
@@ -320,7 +322,7 @@ func TestSlowAfterShort(t *testing.T) {
 	took := least(300 * time.Microsecond)
 	limit := 50*time.Millisecond + slow*5*time.Millisecond
 	if took > limit && !quiet() {
-		limit = max(limit, 5*least(0))
+		limit = max(limit, 10*least(0))
 	}
 	t.Logf("%d workers more for slow requests: %v, at most %v", slow, took, limit)
 	if took > limit {
