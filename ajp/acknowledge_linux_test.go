@@ -30,10 +30,27 @@ const (
 	halvedTime    = 2 * time.Second
 )
 
+// soon has an exchange take less than halvedTime, once of a few times: the
+// machine may be busy.
+func soon(t *testing.T, exchange func(t *testing.T)) {
+	best := time.Hour
+	for n := 0; n < 5 && best > halvedTime; n++ {
+		began := time.Now()
+		exchange(t)
+		best = min(best, time.Since(began))
+	}
+	if best > halvedTime {
+		t.Errorf("%d packets take %v", halvedPackets, best)
+	}
+}
+
 func TestServerAcknowledgesHeaders(t *testing.T) {
+	soon(t, serverAcknowledgesHeaders)
+}
+
+func serverAcknowledgesHeaders(t *testing.T) {
 	s := start(t, "tcp", &Server{Handler: echo})
 	p := s.dial()
-	began := time.Now()
 	p.send(request("POST", "/", length(halvedPackets)))
 	for i := range halvedPackets {
 		halves(t, p.Conn, appendChunk(nil, []byte("x")))
@@ -42,12 +59,16 @@ func TestServerAcknowledgesHeaders(t *testing.T) {
 		}
 	}
 	a := p.answer()
-	if took := time.Since(began); a.body != "POST / "+strings.Repeat("x", halvedPackets) || took > halvedTime {
-		t.Errorf("%d bytes in %v", len(a.body), took)
+	if a.body != "POST / "+strings.Repeat("x", halvedPackets) {
+		t.Errorf("%d bytes", len(a.body))
 	}
 }
 
 func TestClientAcknowledgesHeaders(t *testing.T) {
+	soon(t, clientAcknowledgesHeaders)
+}
+
+func clientAcknowledgesHeaders(t *testing.T) {
 	c := backEnd(t, func(n int, p *peer) {
 		p.forward()
 		p.next()
@@ -57,13 +78,12 @@ func TestClientAcknowledgesHeaders(t *testing.T) {
 		}
 		p.respond("ok", false)
 	})
-	began := time.Now()
 	body, err := fetch(c, &gateway.Request{
 		Params:        []gateway.Param{{Name: "REQUEST_METHOD", Value: "POST"}},
 		Body:          io.NopCloser(bytes.NewReader(make([]byte, halvedPackets*8186))),
 		ContentLength: halvedPackets * 8186,
 	})
-	if took := time.Since(began); body != "ok" || err != nil || took > halvedTime {
-		t.Errorf("%q, %v in %v", body, err, took)
+	if body != "ok" || err != nil {
+		t.Errorf("%q, %v", body, err)
 	}
 }

@@ -290,7 +290,7 @@ func TestStalledDownload(t *testing.T) {
 		defer f.Close()
 		start := time.Now()
 		n, err := io.Copy(server, f)
-		if took := time.Since(start); !errors.Is(err, os.ErrDeadlineExceeded) || took < timeout || took > 20*timeout {
+		if took := time.Since(start); !errors.Is(err, os.ErrDeadlineExceeded) || took < timeout {
 			t.Errorf("%s: sent %d, %v after %v; want a time-out after %v", address, n, err, took, timeout)
 		}
 	}
