@@ -27,6 +27,8 @@ type fetchWriter struct {
 	h         http.Header
 	requested time.Time
 	accel     string // X-Accel-Expires
+	told      bool   // of it, or that there is none
+	elsewhere bool   // who answers is not the app, which has not said how long
 	own       bool   // the answer is not the app's
 
 	began    bool
@@ -67,8 +69,22 @@ func (w *fetchWriter) Unwrap() http.ResponseWriter { return w.client }
 // OwnAnswer is called by a gateway that answers in an app's stead.
 func (w *fetchWriter) OwnAnswer() { w.own = true }
 
-// AccelExpires is told what the app has said in X-Accel-Expires.
-func (w *fetchWriter) AccelExpires(value string) { w.accel = value }
+// AccelExpires is told what the app has said in X-Accel-Expires. Only the first
+// time counts: what comes later is of who answers in the app's place.
+func (w *fetchWriter) AccelExpires(value string) {
+	if !w.told {
+		w.accel, w.told = value, true
+	}
+}
+
+// Elsewhere is told that the app has another path of the site answer in its
+// place, and whether the app has said itself how long that is good. What the
+// other says is of its own URL: whether this one leads there, the app has decided
+// for one request.
+func (w *fetchWriter) Elsewhere(said bool) {
+	w.told = true
+	w.elsewhere = w.elsewhere || !said
+}
 
 func (w *fetchWriter) WriteHeader(status int) {
 	if w.began {
@@ -90,7 +106,7 @@ func (w *fetchWriter) begin(status int) {
 	f, now := w.f, w.f.c.now()
 	f.status = status
 	if v := w.h["X-Accel-Expires"]; len(v) > 0 { // without anybody in between who takes it
-		w.accel = v[0]
+		w.AccelExpires(v[0])
 		delete(w.h, "X-Accel-Expires")
 	}
 	if f.stale != nil {
@@ -112,6 +128,8 @@ func (w *fetchWriter) begin(status int) {
 	w.length = length
 	switch {
 	case !v.store:
+	case w.elsewhere && (w.accel == "" || f.h.rules.Ignore.AccelExpires):
+		v = refuse("another-answers")
 	case w.own && status >= 400:
 		v = refuse("not-of-the-app")
 	case w.r.Method != http.MethodGet:

@@ -28,6 +28,7 @@ func (s *Sender) redirect(w http.ResponseWriter, r *http.Request, to string) {
 				return
 			}
 		}
+		Elsewhere(w, saysHowLong(app))
 		clear(w.Header())
 		method := http.MethodGet
 		if r.Method == http.MethodHead {
@@ -129,6 +130,18 @@ func matches(values []string, tag string, strongly bool) bool {
 	return false
 }
 
+// lifetimes are headers that say how long a response may be kept.
+var lifetimes = [...]string{"Cache-Control", "Expires", "Cdn-Cache-Control", "Pragma"}
+
+func saysHowLong(h http.Header) bool {
+	for _, name := range lifetimes {
+		if len(h[name]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // merger joins the headers of the app with those of what answers in its place.
 type merger struct {
 	w     http.ResponseWriter
@@ -150,6 +163,11 @@ func (m *merger) WriteHeader(status int) {
 // merge gives h what the app has said. What is about a body holds only where
 // the body is what the app has meant.
 func (m *merger) merge(h http.Header, status int) {
+	if saysHowLong(m.app) { // in whichever of them: the others would contradict it
+		for _, name := range lifetimes {
+			delete(h, name)
+		}
+	}
 	good := status == http.StatusOK || status == http.StatusPartialContent || status == http.StatusNotModified
 	for name, values := range m.app {
 		switch {

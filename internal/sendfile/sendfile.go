@@ -21,8 +21,8 @@
 // (bytes a second, for what is sent in the app's place) and X-Accel-Charset (of
 // a text's Content-Type). X-Accel-Buffering has nothing to do here, as a
 // response is never held back; X-Accel-Expires goes to the cache around it, if
-// there is one: to a ResponseWriter with a method AccelExpires(string). None of
-// them reaches the client, and without a Sender (Strip), neither do the first
+// there is one: to a ResponseWriter with a method AccelExpires(string), which with
+// a method Elsewhere(bool) also hears that another path answers. None of them reaches the client, and without a Sender (Strip), neither do the first
 // two.
 package sendfile
 

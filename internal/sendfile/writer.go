@@ -123,20 +123,34 @@ func (a *writer) takeAccel(h http.Header) {
 	delete(h, bufferingHdr)
 }
 
-// tellExpires tells a cache around w how long the app wants the response kept:
-// a wrapper with a method AccelExpires, found by Unwrap.
+// tellExpires tells a cache around w how long the app wants the response kept.
 func tellExpires(w http.ResponseWriter, value string) {
+	if c, ok := around[interface{ AccelExpires(value string) }](w); ok {
+		c.AccelExpires(value)
+	}
+}
+
+// Elsewhere tells a cache around w that another path of the site answers in the
+// app's place, and whether the app has said itself how long that may be kept.
+func Elsewhere(w http.ResponseWriter, said bool) {
+	if c, ok := around[interface{ Elsewhere(said bool) }](w); ok {
+		c.Elsewhere(said)
+	}
+}
+
+// around finds a wrapper by Unwrap.
+func around[T any](w http.ResponseWriter) (found T, ok bool) {
 	for w != nil {
-		if c, ok := w.(interface{ AccelExpires(value string) }); ok {
-			c.AccelExpires(value)
-			return
+		if found, ok = w.(T); ok {
+			return found, true
 		}
-		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			return
+		u, more := w.(interface{ Unwrap() http.ResponseWriter })
+		if !more {
+			break
 		}
 		w = u.Unwrap()
 	}
+	return found, false
 }
 
 // withCharset adds a charset to a text's type that has none.

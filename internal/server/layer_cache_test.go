@@ -255,6 +255,68 @@ cache = true
 	}
 }
 
+// TestCacheOfWhatAnswersInstead: what an app has another path answer is kept only
+// as the app says. What that path says of itself may hold for all who may have it;
+// who may is what the app is asked for.
+func TestCacheOfWhatAnswersInstead(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/private/a.txt", "secret")
+	address := behindRaw(t, func(r *http.Request) string {
+		q := r.URL.Query()
+		head := "Location: /open/a.txt\n"
+		if r.URL.Path != "/cgi" {
+			head = "X-Accel-Redirect: /protected/a.txt\n"
+		}
+		for name := range q {
+			head += name + ": " + q.Get(name) + "\n"
+		}
+		return head + "\n"
+	})
+	s := launch(t, parse(t, dir, strings.ReplaceAll(`
+[upstream.back]
+protocol = "scgi"
+servers = ["{address}"]
+
+[[site]]
+listen = "127.0.0.1:0"
+
+[[site.route]]
+path = "/protected/*"
+internal = true
+files = { root = "{dir}/private", strip = "/protected", cache_control = "public, max-age=3600" }
+
+[[site.route]]
+path = "/open/*"
+files = { root = "{dir}/private", strip = "/open", cache_control = "public, max-age=3600" }
+
+[[site.route]]
+path = "/ignoring"
+upstream = "back"
+cache = { ignore = ["x-accel-expires"] }
+x_sendfile = []
+
+[[site.route]]
+upstream = "back"
+cache = true
+x_sendfile = []
+`, "{address}", address)), newFakeApps())
+	url := s.url("127.0.0.1:0")
+	for path, kept := range map[string]bool{
+		"/x": false, "/cgi": false, "/ignoring": false, "/x?Expires=0": false, "/x?Cache-Control=private": false, "/x?X-Accel-Expires=0": false,
+		"/ignoring?X-Accel-Expires=60": false,
+		"/x?X-Accel-Expires=60":        true, "/x?Cache-Control=max-age=60": true,
+	} {
+		for i := range 2 {
+			eventually(t, "no fetch runs", func() bool { return s.cache.Status().Fetching == 0 })
+			res, body := ask(t, "GET", url+path)
+			hit := strings.HasPrefix(res.Header.Get("Cache-Status"), "millrace; hit")
+			if res.StatusCode != 200 || body != "secret" || hit != (kept && i == 1) {
+				t.Errorf("%s, request %d: %d %q, Cache-Status: %s", path, i+1, res.StatusCode, body, res.Header.Get("Cache-Status"))
+			}
+		}
+	}
+}
+
 // TestCacheOfFailedReload: what serves on keeps its bounds, and what is stored.
 func TestCacheOfFailedReload(t *testing.T) {
 	address, _ := cachedBackend(t)

@@ -9,6 +9,7 @@ import (
 	"millrace/gateway"
 	"millrace/internal/authorize"
 	"millrace/internal/placeholder"
+	"millrace/internal/sendfile"
 )
 
 // reentry is where a request of a site begins anew: at its routes, so that all
@@ -40,6 +41,7 @@ func (e *reentry) redirect(w http.ResponseWriter, r *http.Request, location stri
 	if err != nil {
 		return err
 	}
+	sendfile.Elsewhere(w, false)
 	e.site.ServeHTTP(w, next)
 	return nil
 }
