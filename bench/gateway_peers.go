@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 )
 
@@ -69,7 +70,7 @@ var fastcgiFronts = []gatewayFront{
 	{"nginx, keepalive", "nginx", "nginx.conf", func(s *settings, folder, address string, back *backEnd) string {
 		return nginxFastCGI(s, folder, address, back, "keepalive 1;", "fastcgi_keep_conn on;")
 	}, nginxArgs},
-	{"lighttpd", "lighttpd", "lighttpd.conf", func(s *settings, _, address string, back *backEnd) string {
+	{"lighttpd", "lighttpd", "lighttpd.conf", func(_ *settings, _, address string, back *backEnd) string {
 		host, port, _ := net.SplitHostPort(address)
 		return fmt.Sprintf(`server.modules = ("mod_fastcgi")
 server.document-root = %q
@@ -80,7 +81,7 @@ server.max-keep-alive-requests = 65535
 server.max-connections = 2048
 server.listen-backlog = 4096
 fastcgi.server = (".php" => (("socket" => %q)))
-`, back.root, host, port, s.workers, back.address)
+`, back.root, host, port, runtime.NumCPU(), back.address)
 	}, lighttpdArgs},
 	{"Caddy", "caddy", "Caddyfile", func(_ *settings, folder, address string, back *backEnd) string {
 		return caddyfile(folder, address, fmt.Sprintf("root * %s\n\tphp_fastcgi unix/%s", back.root, back.address))
@@ -105,7 +106,7 @@ var httpFronts = []gatewayFront{
     }
   }`, back.address, address))
 	}, nginxArgs},
-	{"HAProxy", "haproxy", "haproxy.cfg", func(s *settings, _, address string, back *backEnd) string {
+	{"HAProxy", "haproxy", "haproxy.cfg", func(_ *settings, _, address string, back *backEnd) string {
 		return fmt.Sprintf(`global
   nbthread %d
   maxconn 4096
@@ -120,7 +121,7 @@ frontend front
   default_backend back
 backend back
   server one %s
-`, s.workers, address, back.address)
+`, runtime.NumCPU(), address, back.address)
 	}, func(path string) []string { return []string{"-db", "-f", path} }},
 	{"Caddy", "caddy", "Caddyfile", func(_ *settings, folder, address string, back *backEnd) string {
 		return caddyfile(folder, address, "reverse_proxy "+back.address)
@@ -176,20 +177,20 @@ func nginxGateway(s *settings, folder, body string) string {
 	return fmt.Sprintf(`%s
 daemon off;
 worker_processes %d;
-pid %[3]s/nginx.pid;
+pid %[4]s/nginx.pid;
 error_log stderr crit;
-events { worker_connections 16384; }
+events { worker_connections %[3]d; }
 http {
   access_log off;
   keepalive_requests 1000000000;
-  client_body_temp_path %[3]s/body;
-  proxy_temp_path %[3]s/proxy;
-  fastcgi_temp_path %[3]s/fastcgi;
-  uwsgi_temp_path %[3]s/uwsgi;
-  scgi_temp_path %[3]s/scgi;
-  %[4]s
+  client_body_temp_path %[4]s/body;
+  proxy_temp_path %[4]s/proxy;
+  fastcgi_temp_path %[4]s/fastcgi;
+  uwsgi_temp_path %[4]s/uwsgi;
+  scgi_temp_path %[4]s/scgi;
+  %[5]s
 }
-`, user, s.workers, folder, body)
+`, user, runtime.NumCPU(), max(4096, s.room), folder, body)
 }
 
 func caddyfile(folder, address, body string) string {

@@ -28,7 +28,7 @@ func load(ctx context.Context, a ask, connections int, length time.Duration) (re
 	ctx, cancel := context.WithTimeout(ctx, length+20*time.Second)
 	defer cancel()
 	seconds := max(1, int(length.Round(time.Second)/time.Second)) // wrk counts whole seconds
-	cmd := exec.CommandContext(ctx, "wrk", "-t1", "-c"+strconv.Itoa(connections), "-d"+strconv.Itoa(seconds)+"s", "--timeout", "10s", "--latency")
+	cmd := exec.CommandContext(ctx, "wrk", wrkArgs(connections, seconds)...)
 	if a.post > 0 {
 		script, err := os.CreateTemp("", "millrace-bench-*.lua")
 		if err != nil {
@@ -47,6 +47,10 @@ func load(ctx context.Context, a ask, connections int, length time.Duration) (re
 		return report{}, fmt.Errorf("wrk: %w\n%s", err, out)
 	}
 	return parseReport(string(out))
+}
+
+func wrkArgs(connections, seconds int) []string {
+	return []string{"-t1", "-c" + strconv.Itoa(connections), "-d" + strconv.Itoa(seconds) + "s", "--timeout", "10s", "--latency"}
 }
 
 var (

@@ -47,6 +47,7 @@ type settings struct {
 	warmUp      time.Duration // before the first round, for each stack
 	connections int
 	workers     int // processes of each stack
+	room        int // connections that a front must have room for; 0: its usual number
 	millrace    string
 	python      string // the interpreter of every stack
 	site        string // folder with Django for it
@@ -69,7 +70,7 @@ func main() {
 func run(ctx context.Context) int {
 	var s settings
 	flag.IntVar(&s.rounds, "rounds", 3, "rounds; the median is shown")
-	flag.DurationVar(&s.duration, "duration", 4*time.Second, "length of one load")
+	flag.DurationVar(&s.duration, "duration", 3*time.Second, "length of one load")
 	flag.DurationVar(&s.warmUp, "warm-up", time.Second, "load on each stack before the first round")
 	flag.IntVar(&s.connections, "connections", 64, "connections of the load")
 	flag.IntVar(&s.workers, "workers", 2, "worker processes of each stack")

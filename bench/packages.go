@@ -73,7 +73,7 @@ func parseBenchmarks(text string) []benchmark {
 func packageSection(found []benchmark, missing string) *section {
 	sec := &section{
 		title: "FastCGI in Go: fcgi beside net/http/fcgi",
-		note:  "A hello, client and server in one process. kept: one request at a time on kept connections; mpx64: 64 share a connection, which net/http/fcgi takes, too. net/http/fcgi has no client; that of the gateway is beside Caddy's and nginx's in `gateway-fastcgi`.",
+		note:  "A hello, client and server in one process. Server: one request at a time on a connection, or 64 (mpx64), which net/http/fcgi takes, too. Client: 64 requests at a time. net/http/fcgi has no client; that of the gateway is beside Caddy's and nginx's in `gateway-fastcgi`.",
 		head:  []string{"benchmark", "time a request", "net/http/fcgi", "× its rate"},
 	}
 	if missing != "" {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -73,7 +74,7 @@ func startGranian(ctx context.Context, s *settings, j job) (*stack, error) {
 	}
 	host, port, _ := net.SplitHostPort(address)
 	if err := st.run(ctx, &st.worker, folder, s.pythonPath(), s.python, "-m", "granian", "--interface", "wsgi",
-		"--host", host, "--port", port, "--workers", fmt.Sprint(s.workers), "--log-level", "warning", j.app); err != nil {
+		"--host", host, "--port", port, "--workers", fmt.Sprint(s.workers), "--respawn-failed-workers", "--log-level", "warning", j.app); err != nil {
 		return nil, err
 	}
 	return st, st.ready(ctx)
@@ -166,7 +167,7 @@ server.max-connections = 2048
 server.listen-backlog = 4096
 server.upload-dirs = (%[1]q)
 fastcgi.server = ("/" => (("socket" => %[5]q, "check-local" => "disable", "fix-root-scriptname" => "enable")))
-`, folder, host, port, s.workers, socket)
+`, folder, host, port, runtime.NumCPU(), socket)
 	}, lighttpdArgs, func(socket string) []string {
 		return []string{"-c", fmt.Sprintf("from %s import %s as app\nfrom flup.server.fcgi_fork import WSGIServer\nWSGIServer(app, bindAddress=%q, minSpare=%[4]d, maxSpare=%[4]d, maxChildren=%[4]d).run()", module, callable, socket, s.workers)}
 	})
@@ -193,8 +194,9 @@ func startUWSGI(ctx context.Context, s *settings, j job) (*stack, error) {
 // apacheModules is where Debian puts them.
 const apacheModules = "/usr/lib/apache2/modules"
 
-// startModWSGI has Apache's own daemon processes run the app. Apache must not end
-// processes that it thinks it can spare: the load counts their connections as lost.
+// startModWSGI has Apache's own daemon processes run the app. Where all threads
+// of a process are busy, or there are more than it thinks it needs, Apache closes
+// kept connections, which the load counts as lost: so it has many.
 func startModWSGI(ctx context.Context, s *settings, j job) (*stack, error) {
 	program, err := programs("apache2")
 	if err != nil {
@@ -224,7 +226,9 @@ LoadModule authz_core_module %[3]s/mod_authz_core.so
 LoadModule wsgi_module %[3]s/mod_wsgi.so
 %[4]sErrorLog /dev/stderr
 LogLevel error
-MaxSpareThreads 400
+ThreadsPerChild 64
+MaxRequestWorkers 1024
+MaxSpareThreads 1024
 KeepAlive On
 MaxKeepAliveRequests 0
 WSGISocketPrefix %[1]s/wsgi

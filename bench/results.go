@@ -62,7 +62,7 @@ func (r *results) write(folder string, b *book) error {
 	}
 	var text, how bytes.Buffer
 	plots := r.markdown(&text)
-	fmt.Fprint(&how, "# How each stack was started\n\nWritten by `make bench` with [the results](results.md). `$DIR` is a folder of the\nstack's own, `$WORK` that of the run, with the apps of `bench/apps`, `PORT` any free port.\n")
+	fmt.Fprintf(&how, "# How each stack was started\n\nWritten by `make bench` with [the results](results.md). `$DIR` is a folder of the\nstack's own, `$WORK` that of the run, with the apps of `bench/apps`, `PORT` any free port.\n\nThe load is `%s`\nwith the connections and the seconds of the scenario. For 100 KB up, a script (`-s`) sets\nwrk.method to \"POST\" and wrk.body to 100,000 bytes.\n", strings.Join(append([]string{"wrk"}, wrkArgs(64, 3)...), " "))
 	b.markdown(&how)
 	files := []error{
 		os.WriteFile(filepath.Join(folder, "results.md"), text.Bytes(), 0o644),

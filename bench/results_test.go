@@ -53,6 +53,7 @@ func example() *results {
 		{name: "Apache mod_wsgi", missing: "missing: mod_wsgi is not installed"},
 	}
 	sec := comparison("WSGI hello", found)
+	addView(sec, found, 300*time.Nanosecond)
 	helloGoals(sec, findings{bySample(found), []time.Duration{300, 310, 290}})
 	own := &section{title: `Files of "a" & <b>`, head: []string{"server", "rate"}, chart: &chart{title: `Files of "a" & <b>`, unit: "requests/s", bars: []bar{
 		{group: "64 connections", label: "millrace", value: 0.5, ours: true},

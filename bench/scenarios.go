@@ -81,8 +81,7 @@ func compare(row wsgiRow) func(context.Context, *settings) error {
 		}
 		sec := comparison(row.title, results)
 		if row.view {
-			cell := show(median(alone, func(d time.Duration) time.Duration { return d }))
-			sec.row("the view alone, in process", "", "", "", "", cell)
+			addView(sec, results, median(alone, func(d time.Duration) time.Duration { return d }))
 		}
 		if row.goals != nil {
 			row.goals(sec, findings{bySample(results), alone})
@@ -90,6 +89,20 @@ func compare(row wsgiRow) func(context.Context, *settings) error {
 		s.out.add(sec)
 		return err
 	}
+}
+
+// addView adds a column with what each server takes beyond the view, and a row for
+// the view.
+func addView(sec *section, results []result, view time.Duration) {
+	sec.head = append(sec.head, "CPU beyond the view")
+	for i, r := range results {
+		beyond := ""
+		if r.missing == "" {
+			beyond = show(max(0, median(r.samples, cpuOf)-view))
+		}
+		sec.rows[i] = append(sec.rows[i], beyond)
+	}
+	sec.row("the view alone, in process", "", "", "", "", "", show(view))
 }
 
 func bySample(results []result) map[string][]sample {

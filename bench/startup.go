@@ -307,14 +307,17 @@ func reloaded(ctx context.Context, s *settings, st *stack, signal syscall.Signal
 	if err != nil {
 		return r, err
 	}
-	_, after, err := st.groups()
-	if err != nil {
-		return r, err
-	}
-	for _, pid := range after {
-		if !slices.Contains(before, pid) {
+	for deadline := time.Now().Add(15 * time.Second); ; {
+		_, after, err := st.groups()
+		if err != nil {
+			return r, err
+		}
+		if len(before) > 0 && len(after) >= len(before) && slices.ContainsFunc(after, func(pid int) bool { return !slices.Contains(before, pid) }) {
 			return r, st.ask.check(ctx)
 		}
+		if time.Now().After(deadline) || ctx.Err() != nil {
+			return r, fmt.Errorf("%s did not start its app anew\n%s", st.name, st.log())
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
-	return r, fmt.Errorf("%s did not start its app anew\n%s", st.name, st.log())
 }

@@ -1,7 +1,8 @@
 package main
 
-// The file servers: how each is configured. None writes an access log; what
-// else is their own default is left so.
+// The file servers: how each is configured. Each has a process for each core, as
+// millrace has. None writes an access log; what else is their own default is left
+// so.
 
 import (
 	"context"
@@ -17,6 +18,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 )
 
@@ -107,7 +109,7 @@ http {
     autoindex on;
   }
 }
-`, user, s.workers, folder, at.certificate, at.key, more, address, secure, at.root)
+`, user, runtime.NumCPU(), folder, at.certificate, at.key, more, address, secure, at.root)
 	}, nginxArgs)
 }
 
@@ -128,7 +130,7 @@ server.max-connections = 2048
 server.listen-backlog = 4096
 dir-listing.activate = "enable"
 mimetype.assign = (".html" => "text/html", ".jpg" => "image/jpeg", "" => "application/octet-stream")
-%s`, at.root, host, port, s.workers, secure)
+%s`, at.root, host, port, runtime.NumCPU(), secure)
 	}, lighttpdArgs)
 }
 
