@@ -4,6 +4,7 @@ package daemontools
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"os"
 	"testing"
@@ -140,6 +141,23 @@ func FuzzControl(f *testing.F) {
 		}
 		if s.status.Want != want || s.status.PID != 0 || s.status.Paused != 0 {
 			t.Errorf("%q: %+v", letters, s.status)
+		}
+	})
+}
+
+// FuzzDetails: whatever is in supervise/details, svstat --json has a line.
+func FuzzDetails(f *testing.F) {
+	s := Status{Seconds: taiOrigin, PID: 7, Want: 'u'}
+	f.Add([]byte(`{"stamp":"` + s.stampText() + `","readiness":true,"ready":"2026-11-30T09:57:47Z","last_exit":{"code":1,"time":"2026-11-30T09:57:47Z"}}`))
+	f.Add([]byte(`{"stamp":"` + s.stampText() + `","waiting_for":["a","\ud800"],"next_start":"0000-01-01T00:00:00+23:59","failures":-1}`))
+	f.Add([]byte(`[]`))
+	f.Add([]byte(`{`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		seen := sight{status: s, details: decodeDetails(text)}
+		line := seen.json("x", time.Unix(100, 0))
+		var back sightJSON
+		if err := json.Unmarshal(line, &back); err != nil || *back.PID != 7 {
+			t.Errorf("%q: %q, %v", text, line, err)
 		}
 	})
 }
