@@ -61,7 +61,11 @@ const chartStyle = `
 // svg draws the plot.
 func (c *chart) svg() []byte {
 	longest, height, group := 0.0, chartTop, ""
+	unit := c.unit
 	for _, one := range c.bars {
+		if one.high > one.low {
+			unit = c.unit + "; the line spans the rounds"
+		}
 		longest = max(longest, one.value, one.high)
 		if one.group != group {
 			height += chartRow
@@ -79,7 +83,7 @@ func (c *chart) svg() []byte {
 	fmt.Fprintf(&w, "  <title>%s</title>\n  <style>%s</style>\n", html.EscapeString(c.title), chartStyle)
 	fmt.Fprintf(&w, `  <rect class="ground" width="%d" height="%d" rx="6"/>`+"\n", chartWidth, height)
 	fmt.Fprintf(&w, `  <text class="title" x="%d" y="26">%s</text>`+"\n", chartMargin, html.EscapeString(c.title))
-	fmt.Fprintf(&w, `  <text class="unit" x="%d" y="44">%s; the line spans the rounds</text>`+"\n", chartMargin, html.EscapeString(c.unit))
+	fmt.Fprintf(&w, `  <text class="unit" x="%d" y="44">%s</text>`+"\n", chartMargin, html.EscapeString(unit))
 	y := chartTop
 	group = ""
 	for _, one := range c.bars {

@@ -3,10 +3,12 @@ package main
 // How rate and memory change as connections grow, and as workers do.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,7 +73,7 @@ func connectionRound(ctx context.Context, s *settings, peers []peer, j job, foun
 			continue
 		}
 		for _, n := range connectionCounts {
-			found[n][i].missing = firstLine(err)
+			found[n][i].missing = firstLine(err.Error())
 		}
 		var missing *missingError
 		if !errors.As(err, &missing) {
@@ -90,7 +92,7 @@ func connectionRound(ctx context.Context, s *settings, peers []peer, j job, foun
 			}
 			one, err := measure(ctx, &with, peers[i].name, l)
 			if err != nil {
-				found[n][i].missing = strings.TrimPrefix(firstLine(err), peers[i].name+" is broken: ")
+				found[n][i].missing = strings.TrimPrefix(firstLine(err.Error()), peers[i].name+" is broken: ")
 				if i == 0 {
 					broken = errors.Join(broken, err)
 				}
@@ -114,6 +116,9 @@ func connectionSection(found map[int][]result) *section {
 			count := figure(float64(n))
 			one := rateBar(result{r.name, "", r.samples}, i == 0)
 			one.group = count + " connections"
+			if n == 1 {
+				one.group = "1 connection"
+			}
 			if len(r.samples) == 0 {
 				one.note = "no whole round"
 			}
@@ -143,11 +148,8 @@ func connectionSection(found map[int][]result) *section {
 		sec.wanted("connections-rate", got >= keptShare && many.missing == "", "%.2f ×", got)
 	}
 	if len(kept.samples) > 0 {
-		worst := int64(0)
-		for _, one := range kept.samples {
-			worst = max(worst, one.held.front)
-		}
-		sec.wanted("connections-memory", float64(worst) < frontLimit, "%d MB at most, PSS of the front and the keeper", worst/1e6)
+		worst := slices.MaxFunc(kept.samples, func(a, b sample) int { return cmp.Compare(a.held.front, b.held.front) }).held
+		sec.wanted("connections-memory", float64(worst.front) < frontLimit, "%d MB at most, PSS; the keeper's %d MB are counted, too", worst.front/1e6, worst.root/1e6)
 	}
 	return sec
 }

@@ -84,7 +84,7 @@ func (p *pair) cost() (cost, error) {
 func (p *pair) held() (held, error) {
 	front, err := p.front.held()
 	back, err2 := p.back.held()
-	return held{front.front + front.worker, back.front + back.worker}, errors.Join(err, err2)
+	return held{front: front.front + front.worker, worker: back.front + back.worker}, errors.Join(err, err2)
 }
 
 func gatewaySection(row gatewayRow, connections int, results []result) *section {

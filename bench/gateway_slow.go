@@ -42,7 +42,7 @@ func gatewaySlow(ctx context.Context, s *settings) error {
 		case err != nil && front.name == slowFronts[0]:
 			return err
 		case err != nil:
-			sec.row(front.name, fmt.Sprint(gatewaySlowClients), fmt.Sprint(begun), firstLine(err))
+			sec.row(front.name, fmt.Sprint(gatewaySlowClients), fmt.Sprint(begun), firstLine(err.Error()))
 		default:
 			rowSlow(sec, front.name, "0", "", alone)
 			rowSlow(sec, front.name, fmt.Sprint(gatewaySlowClients), fmt.Sprint(begun), beside)
@@ -54,11 +54,6 @@ func gatewaySlow(ctx context.Context, s *settings) error {
 	}
 	s.out.add(sec)
 	return nil
-}
-
-func firstLine(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return line
 }
 
 func rowSlow(sec *section, name, clients, begun string, samples []sample) {

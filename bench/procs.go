@@ -69,8 +69,9 @@ func (p *process) tail() string {
 // cost is CPU time of a stack's two halves.
 type cost struct{ front, worker time.Duration }
 
-// held is the memory of a stack's two halves: PSS, in bytes.
-type held struct{ front, worker int64 }
+// held is the memory of a stack's two halves: PSS, in bytes. The front's first
+// process, in millrace the keeper, is told apart, too.
+type held struct{ front, worker, root int64 }
 
 // groups are the processes of a stack's halves. With one tree, its root and
 // what isFront tells are the front, and all else below are the workers.
@@ -112,8 +113,12 @@ func (st *stack) cost() (c cost, err error) {
 
 func (st *stack) held() (h held, err error) {
 	front, worker, err := st.groups()
-	for _, pid := range front {
-		h.front += pssOf(pid)
+	for i, pid := range front {
+		pss := pssOf(pid)
+		if i == 0 {
+			h.root = pss
+		}
+		h.front += pss
 	}
 	for _, pid := range worker {
 		h.worker += pssOf(pid)

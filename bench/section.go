@@ -51,6 +51,11 @@ func word(met bool) string {
 	return "missed"
 }
 
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}
+
 // markdown writes the section; plot is where its chart lies, or empty.
 func (sec *section) markdown(w io.Writer, plot string) {
 	fmt.Fprintf(w, "\n### %s\n", sec.title)
@@ -62,7 +67,11 @@ func (sec *section) markdown(w io.Writer, plot string) {
 	}
 	fmt.Fprintf(w, "\n| %s |\n|%s\n", strings.Join(sec.head, " | "), strings.Repeat("---|", len(sec.head)))
 	for _, row := range sec.rows {
-		fmt.Fprintf(w, "| %s |\n", strings.Join(row, " | "))
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = strings.ReplaceAll(firstLine(cell), "|", `\|`)
+		}
+		fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
 	}
 	for _, g := range sec.goals {
 		what := ""

@@ -110,7 +110,7 @@ func fork(ctx context.Context, s *settings) error {
 				return ctx.Err()
 			}
 			if err != nil {
-				missed[i] = firstLine(err)
+				missed[i] = firstLine(err.Error())
 				if i == 0 {
 					return err
 				}
@@ -274,7 +274,7 @@ func reload(ctx context.Context, s *settings) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.As(err, &missing) || err != nil && i > 0:
-			sec.row(r.name, firstLine(err))
+			sec.row(r.name, firstLine(err.Error()))
 			continue
 		case err != nil:
 			return err
