@@ -196,7 +196,7 @@ balance = "round-robin"
 timeout = "3s"
 max_fails = 1
 fail_timeout = "1s"
-health = { interval = "500ms", timeout = "3s" }
+health = { interval = "2s", timeout = "1900ms" }
 retries = 3
 `, strings.TrimPrefix(api.URL, "http://"), second, strings.Join([]string{dies.address, hangs.address, babbles.address, returns.address}, `", "`))+phpConfig)
 	s := startWith(t, dir, 2)

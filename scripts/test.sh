@@ -38,5 +38,5 @@ step mypy
 long=(./e2e ./internal/pool ./internal/server ./e2e/peers ./cmd/millrace)
 
 step "go test -race"
-go test -race -p 4 -timeout 20m "${long[@]}" \
+go test -race -p 4 -parallel 4 -timeout 20m "${long[@]}" \
   $(go list ./... | grep -vE '/(e2e|internal/pool|internal/server|e2e/peers|cmd/millrace)$')

@@ -16,12 +16,20 @@ const hostileAuthorizers = `
 [[site]]
 listen = "127.0.0.1:0"
 [[site.route]]
+path = "/silent/*"
 respond = "private"
-auth = { upstream = "gate"%s }
-[upstream.gate]
-protocol = "%s"
-servers = ["%s"]
+auth = { upstream = "late"%[1]s }
+[[site.route]]
+respond = "private"
+auth = { upstream = "gate"%[1]s }
+[upstream.late]
+protocol = "%[2]s"
+servers = ["%[3]s"]
 timeout = "400ms"
+[upstream.gate]
+protocol = "%[2]s"
+servers = ["%[3]s"]
+timeout = "20s"
 `
 
 // TestHostileAuthorizers: whatever is answered in place of a yes, nobody passes,
@@ -36,7 +44,11 @@ func TestHostileAuthorizers(t *testing.T) {
 				s := launch(t, parse(t, t.TempDir(), fmt.Sprintf(hostileAuthorizers, cache, p.protocol, b.address)), newFakeApps())
 				url := s.url("127.0.0.1:0")
 				for i, c := range p.cases {
-					hostileAuthorizer(t, s, url, fmt.Sprintf("/case/%d", i), c, p.protocol == "fastcgi")
+					path := fmt.Sprintf("/case/%d", i)
+					if strings.Contains(c.name, "silence") {
+						path = "/silent" + path
+					}
+					hostileAuthorizer(t, s, url, path, c, p.protocol == "fastcgi")
 				}
 			})
 		}

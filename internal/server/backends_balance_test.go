@@ -116,7 +116,7 @@ balance = "%s"
 servers = ["%s", "%s", "%s", "%s"]
 timeout = "2s"
 fail_timeout = "1s"
-health = { interval = "300ms", timeout = "2s" }
+health = { interval = "1s", timeout = "900ms" }
 `
 
 // TestFourServers, under load: one dies, one hangs, one answers garbage, and all
