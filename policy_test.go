@@ -42,6 +42,7 @@ var layout = map[string][]string{
 	"internal/logfile":     {},
 	"internal/supervise":   {"internal/docroot"}, // programs of a folder
 	"internal/systemd":     {},
+	"internal/install":     {},                                                                   // files and commands of the system's supervisors
 	"internal/attach":      {"internal/supervise"},                                               // programs and cron jobs beside an app
 	"internal/keeper":      {"cgi", "internal/listen", "internal/logfile", "internal/supervise"}, // cgi: what a request may set
 	"internal/daemontools": {"internal/supervise"},
@@ -70,7 +71,7 @@ var layout = map[string][]string{
 	"internal/server":      {anything},
 	"cmd/millrace": {
 		"internal/adapt", "internal/admin", "internal/config", "internal/daemontools", "internal/keeper", "internal/listen", "internal/logfile",
-		"internal/project", "internal/server", "internal/supervise", "internal/systemd", "gateway", "fcgi", "scgi", "uwsgi", "ajp", "cgi",
+		"internal/project", "internal/server", "internal/install", "internal/supervise", "internal/systemd", "gateway", "fcgi", "scgi", "uwsgi", "ajp", "cgi",
 	},
 
 	".":         {},                                                        // this test

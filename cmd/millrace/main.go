@@ -11,6 +11,7 @@
 //	millrace stop [TARGET]     let running requests end, then stop
 //	millrace request URL       a request to any back end, over any gateway protocol
 //	millrace bench URL         the same under load
+//	millrace service install [CONFIG]  a service of the system; uninstall takes it back
 //	millrace svscan, svc, …    the supervisor: the daemontools family, also by argv[0]
 //	millrace install-links DIR links for these names
 //	millrace version
@@ -121,7 +122,7 @@ func (m Main) command() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{problem: err.Error(), hint: "millrace " + strings.TrimSpace(strings.TrimPrefix(cmd.CommandPath(), "millrace")+" --help") + " lists the flags"}
 	})
-	root.AddCommand(serveCommand(), runfcgiCommand(), checkCommand(), statusCommand(), reloadCommand(), upgradeCommand(), maintenanceCommand(), purgeCommand(), upstreamCommand(), stopCommand(), frontCommand(), requestCommand(), benchCommand(), versionCommand())
+	root.AddCommand(serveCommand(), runfcgiCommand(), checkCommand(), statusCommand(), reloadCommand(), upgradeCommand(), maintenanceCommand(), purgeCommand(), upstreamCommand(), stopCommand(), frontCommand(), requestCommand(), benchCommand(), serviceCommand(), versionCommand())
 	addSupervisor(root)
 	return root
 }
