@@ -3,7 +3,8 @@
 //
 // Open turns an address of the configuration into a Listener:
 //
-//	127.0.0.1:8000, [::1]:8000, :8000   TCP; port 0 takes any free one
+//	127.0.0.1:8000, [::1]:8000, :8000   TCP; port 0 takes any free one; a socket that
+//	                                    systemd has opened there is taken
 //	unix:/run/mysite.sock               a Unix socket
 //	fd:0                                a listening socket that this process was started with
 //	systemd:web                         one that systemd passed, by its name (Options.Systemd)
@@ -66,7 +67,8 @@ type Options struct {
 	// in how many of them no byte has come yet; nil: nobody counts.
 	Count func(conns, fresh int)
 
-	// Systemd returns the descriptor of a socket that systemd passed, which
+	// Systemd returns the descriptor of a socket that systemd passed, by its name
+	// or by the address that it is bound to, which
 	// stays open; nil: it passed none.
 	Systemd func(name string) (fd int, err error)
 }
@@ -144,7 +146,7 @@ func Open(address string, opts Options) (*Listener, error) {
 	} else if name, ok := strings.CutPrefix(address, "systemd:"); ok {
 		l.shared = true
 		err = l.passed(name, opts.Systemd)
-	} else {
+	} else if opened := l.opened(address, opts.Systemd); !opened {
 		err = l.openTCP(address)
 	}
 	if err != nil {

@@ -18,3 +18,17 @@ func (l *socket) passed(name string, find func(name string) (int, error)) error 
 	}
 	return l.inherit(strconv.Itoa(fd))
 }
+
+// opened listens on the socket that systemd has opened for an address, if there
+// is one: nobody else could.
+func (l *socket) opened(address string, find func(name string) (int, error)) bool {
+	if find == nil {
+		return false
+	}
+	fd, err := find(address)
+	if err != nil || l.inherit(strconv.Itoa(fd)) != nil {
+		return false
+	}
+	l.shared = true
+	return true
+}

@@ -75,7 +75,8 @@ func taken(vars map[string]string, pid int) *Service {
 
 // Socket returns the descriptor of a socket by its name (FileDescriptorName=
 // of the socket unit) or, if none has that name, by the number of the
-// descriptor, from 3 on. The descriptor stays the Service's.
+// descriptor, from 3 on, or by the address that it is bound to. The descriptor
+// stays the Service's.
 func (s *Service) Socket(name string) (fd int, err error) {
 	var found []string
 	for i, n := range s.names {
@@ -92,6 +93,9 @@ func (s *Service) Socket(name string) (fd int, err error) {
 	}
 	if n, err := strconv.Atoi(name); err == nil && n >= first && n < first+len(s.names) {
 		return n, nil
+	}
+	if fd, ok := s.address(name); ok {
+		return fd, nil
 	}
 	if len(s.names) == 0 {
 		return 0, errors.New("systemd passed no sockets")
@@ -122,10 +126,8 @@ func (s *Service) Sockets() []string {
 func (s *Service) Unused(addresses []string) []string {
 	used := map[int]bool{}
 	for _, address := range addresses {
-		if name, ok := strings.CutPrefix(address, "systemd:"); ok {
-			if fd, err := s.Socket(name); err == nil {
-				used[fd] = true
-			}
+		if fd, err := s.Socket(strings.TrimPrefix(address, "systemd:")); err == nil {
+			used[fd] = true
 		}
 	}
 	var unused []string

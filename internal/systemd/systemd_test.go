@@ -205,3 +205,41 @@ func TestNotifyAgain(t *testing.T) {
 		t.Errorf("where nobody is to be told: %v", err)
 	}
 }
+
+// A socket is also found by where it listens, among those that are passed from a
+// descriptor on that a test can have.
+func TestBoundTo(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no sockets are passed there")
+	}
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Logf("%s: %v", address, err) // no IPv6 here
+			continue
+		}
+		f, err := l.(*net.TCPListener).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, ok := boundTo(int(f.Fd()))
+		if want := l.Addr().(*net.TCPAddr).AddrPort(); !ok || at.Port() != want.Port() || at.Addr().Unmap() != want.Addr().Unmap() {
+			t.Errorf("%s is bound to %v, %v", want, at, ok)
+		}
+		f.Close()
+		l.Close()
+	}
+	u, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	f, err := u.(*net.UDPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if at, ok := boundTo(int(f.Fd())); ok {
+		t.Errorf("a socket of datagrams listens on %v", at)
+	}
+}
