@@ -28,9 +28,10 @@ type collector struct {
 	client http.ResponseWriter
 
 	header  http.Header
-	status  int  // 0: no head has come
-	passing bool // it is the client's as it is
-	own     bool // it is a gateway's own
+	accel   *string // X-Accel-Expires, where it was taken from header; nil: it was not
+	status  int     // 0: no head has come
+	passing bool    // it is the client's as it is
+	own     bool    // it is a gateway's own
 	err     error
 
 	mu     sync.Mutex // guards what follows: who filters may read beyond the request's end
@@ -87,6 +88,10 @@ func (c *collector) Header() http.Header {
 // OwnAnswer is for gateway.OwnAnswer.
 func (c *collector) OwnAnswer() { c.own = true }
 
+// AccelExpires is told what the app has said in X-Accel-Expires. It goes on when
+// it is known that the filter says nothing else.
+func (c *collector) AccelExpires(value string) { c.accel = &value }
+
 func (c *collector) WriteHeader(status int) {
 	if c.status != 0 || status < 200 {
 		return
@@ -103,6 +108,9 @@ func (c *collector) WriteHeader(status int) {
 // pass sends the answer's head to the client.
 func (c *collector) pass() {
 	c.passing = true
+	if c.accel != nil {
+		tellExpires(c.client, *c.accel)
+	}
 	h := c.client.Header()
 	for name, values := range c.header {
 		if name != requestid.Header || h[name] == nil { // the site shows its own

@@ -80,7 +80,7 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.fail(w, r, c.err)
 		return
 	}
-	out := &merging{ResponseWriter: w, first: c.header}
+	out := &merging{ResponseWriter: w, first: c.header, accel: c.accel}
 	if f.Filtered != nil {
 		f.Filtered(w)
 	}

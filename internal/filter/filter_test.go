@@ -187,3 +187,42 @@ func TestMerged(t *testing.T) {
 		t.Errorf("an error of the filter: %d %v", w.Code, w.Header())
 	}
 }
+
+// toldExpires is a cache that is told X-Accel-Expires.
+type toldExpires struct {
+	*httptest.ResponseRecorder
+	told []string
+}
+
+func (w *toldExpires) AccelExpires(value string) { w.told = append(w.told, value) }
+
+// TestHowLong: what the filter says of how long its answer may be kept, and for
+// whom, is not contradicted by what was said of the first one.
+func TestHowLong(t *testing.T) {
+	for _, tt := range []struct{ filter, want, told string }{
+		{"", "map[Cache-Control:[public] Cdn-Cache-Control:[max-age=60] Expires:[later]]", "[60]"},
+		{"Cache-Control: private", "map[Cache-Control:[private]]", "[]"},
+		{"Expires: 0", "map[Expires:[0]]", "[]"},
+		{"X-Accel-Expires: 0", "map[X-Accel-Expires:[0]]", "[]"},
+	} {
+		o := options(t, io.Discard)
+		o.Ask = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if name, value, ok := strings.Cut(tt.filter, ": "); ok {
+				w.Header().Set(name, value)
+			}
+			w.WriteHeader(200)
+		})
+		w := &toldExpires{ResponseRecorder: httptest.NewRecorder()}
+		o.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			h := w.Header()
+			h.Set("Cache-Control", "public")
+			h.Set("CDN-Cache-Control", "max-age=60")
+			h.Set("Expires", "later")
+			tellExpires(w, "60")
+			w.WriteHeader(200)
+		})).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		if got := fmt.Sprint(w.Header()); got != tt.want || fmt.Sprint(w.told) != tt.told {
+			t.Errorf("%q: %s, told %s; want %s, %s", tt.filter, got, w.told, tt.want, tt.told)
+		}
+	}
+}

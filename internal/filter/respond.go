@@ -20,8 +20,13 @@ var ofBody = []string{
 type merging struct {
 	http.ResponseWriter
 	first http.Header
+	accel *string // X-Accel-Expires of the first answer; nil: none
 	begun bool
 }
+
+// lifetimes are headers that say how long an answer may be kept, and for whom. A
+// filter that has one of them has said it: the others would contradict it.
+var lifetimes = []string{"Cache-Control", "Cdn-Cache-Control", "Expires", "Pragma", "X-Accel-Expires"}
 
 // Unwrap is for http.ResponseController.
 func (w *merging) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -43,15 +48,34 @@ func (w *merging) begin(status int) {
 		return
 	}
 	h := w.Header()
+	said := slices.ContainsFunc(lifetimes, func(name string) bool { return len(h[name]) > 0 })
+	if !said && w.accel != nil {
+		tellExpires(w.ResponseWriter, *w.accel)
+	}
 	for name, values := range w.first {
 		have, some := h[name]
 		switch {
-		case slices.Contains(ofBody, name):
+		case slices.Contains(ofBody, name), said && slices.Contains(lifetimes, name):
 		case name == "Set-Cookie", name == "Vary", name == "Link":
 			h[name] = slices.Concat(values, have)
 		case !some || len(have) == 0:
 			h[name] = values
 		}
+	}
+}
+
+// tellExpires tells a cache around w how long the app wants its answer kept.
+func tellExpires(w http.ResponseWriter, value string) {
+	for w != nil {
+		if c, ok := w.(interface{ AccelExpires(value string) }); ok {
+			c.AccelExpires(value)
+			return
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return
+		}
+		w = u.Unwrap()
 	}
 }
 
