@@ -69,7 +69,11 @@ func (s *Server) Serve(l net.Listener) error {
 		switch {
 		case err == nil:
 			pause = 0
-			go s.shake(c)
+			if e := s.enter(c); e != nil { // here, in the order in which they come
+				go s.shake(c, e)
+			} else {
+				_ = c.Close()
+			}
 		case errors.As(err, &failed) && failed.Temporary():
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			time.Sleep(pause)
@@ -94,13 +98,9 @@ func (s *Server) start(at net.Addr) {
 	})
 }
 
-// shake shakes hands with a client and passes it on.
-func (s *Server) shake(c net.Conn) {
-	e := s.enter(c)
-	if e == nil {
-		_ = c.Close()
-		return
-	}
+// shake shakes hands with a client, whose place among the pending e is, and
+// passes it on.
+func (s *Server) shake(c net.Conn, e *list.Element) {
 	taken := &taken{Conn: c, leave: func() { s.leave(e) }}
 	t := tls.Server(taken, s.Config)
 	_ = c.SetDeadline(time.Now().Add(orElse(s.Timeout, DefaultTimeout)))
