@@ -2,6 +2,8 @@ package authorize
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log/slog"
@@ -407,6 +409,25 @@ func TestUntouched(t *testing.T) {
 	h.ServeHTTP(w, r)
 	if allocs := testing.AllocsPerRun(100, func() { h.ServeHTTP(w, r) }); allocs > 0 && !raceEnabled {
 		t.Errorf("an answer that is kept takes %v allocations", allocs)
+	}
+}
+
+// TestKeyOfCertificate: who is asked by a path is told of the client's
+// certificate, so what was answered for one is no answer for another, nor for
+// none.
+func TestKeyOfCertificate(t *testing.T) {
+	a := &authorize{}
+	request := func(raw string) *http.Request {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.TLS = &tls.ConnectionState{}
+		if raw != "" {
+			r.TLS.PeerCertificates = []*x509.Certificate{{Raw: []byte(raw)}}
+		}
+		return r
+	}
+	none, one, two := a.key(request("")), a.key(request("one")), a.key(request("two"))
+	if none == one || one == two || none == two || one != a.key(request("one")) {
+		t.Error("certificates make no difference")
 	}
 }
 

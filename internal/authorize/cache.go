@@ -213,6 +213,11 @@ func (s *scratch) appendQuestion(b []byte, q *http.Request) []byte {
 	for _, text := range [...]string{q.Method, scheme, q.Host, q.RequestURI, q.URL.Path, q.URL.RawQuery, client} {
 		b = appendText(b, text)
 	}
+	var certificate []byte // of which apps are told
+	if q.TLS != nil && len(q.TLS.PeerCertificates) > 0 {
+		certificate = q.TLS.PeerCertificates[0].Raw
+	}
+	b = appendBytes(b, certificate)
 	s.names = s.names[:0]
 	for name := range q.Header {
 		if !ownHeaders[name] && !notAsked[name] {
@@ -244,6 +249,11 @@ func appendMade(b []byte, by func([]byte, *http.Request) []byte, r *http.Request
 	b = by(append(b, 0, 0, 0, 0, 0, 0, 0, 0), r)
 	binary.LittleEndian.PutUint64(b[start:], uint64(len(b)-start-8))
 	return b
+}
+
+func appendBytes(b, s []byte) []byte {
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(s)))
+	return append(b, s...)
 }
 
 func appendText(b []byte, s string) []byte {
