@@ -92,7 +92,7 @@ fi
 # were installed once, a missing one is a failure.
 peers=(nginx-light libnginx-mod-stream lighttpd apache2-bin apache2-utils libapache2-mod-fcgid haproxy media-types
   php-fpm php-cgi libfcgi-dev libfcgi-perl fcgiwrap nodejs uwsgi-core uwsgi-plugin-python3
-  tomcat10 default-jre-headless curl openssl daemontools)
+  tomcat10 default-jre-headless curl openssl daemontools systemd)
 if debian gcc libc6-dev "${peers[@]}"; then
   stamp peers "${peers[*]}"
 else

@@ -114,6 +114,9 @@ func (f *installFlags) install(cmd *cobra.Command, args []string) error {
 	if kind == "" {
 		kind = install.DefaultKind(runtime.GOOS, systemdRuns())
 	}
+	if !slices.Contains(install.Kinds(), kind) {
+		return &usageError{fmt.Sprintf("%q is no kind of service", kind), "--kind systemd, rc, launchd or run"}
+	}
 	spec, err := f.spec(target)
 	if err != nil {
 		return err
@@ -125,27 +128,30 @@ func (f *installFlags) install(cmd *cobra.Command, args []string) error {
 	if f.print {
 		return made.Print(cmd.OutOrStdout())
 	}
-	if err := mayInstall(kind); err != nil {
+	if err := mayInstall(kind, os.Geteuid(), onPath, systemdRuns()); err != nil {
 		return err
 	}
 	return new(install.System).Install(made, cmd.OutOrStdout())
 }
 
 // mayInstall says beforehand what an installation would end with.
-func mayInstall(kind install.Kind) error {
+func mayInstall(kind install.Kind, user int, has func(program string) bool, booted bool) error {
+	const other = "--kind run makes a folder for runit, daemontools or millrace svscan; --print shows what would be written"
 	program := map[install.Kind]string{install.Systemd: "systemctl", install.RC: "sysrc", install.Launchd: "launchctl"}[kind]
-	if program != "" {
-		if _, err := exec.LookPath(program); err != nil {
-			return &failure{program + " is not here: the service would not be started", "--kind run makes a folder for runit, daemontools or millrace svscan; --print shows what would be written"}
-		}
-	}
-	if os.Geteuid() != 0 {
+	switch {
+	case program != "" && !has(program):
+		return &failure{program + " is not here: the service would not be started", other}
+	case user != 0:
 		return &failure{"a service is installed by root", "sudo millrace service install ...; --print shows what would be written, and needs no rights"}
-	}
-	if kind == install.Systemd && !systemdRuns() {
-		return &failure{"systemd does not run this system", "--kind run makes a folder for runit, daemontools or millrace svscan; --print shows what would be written"}
+	case kind == install.Systemd && !booted:
+		return &failure{"systemd does not run this system", other}
 	}
 	return nil
+}
+
+func onPath(program string) bool {
+	_, err := exec.LookPath(program)
+	return err == nil
 }
 
 // systemdRuns is sd_booted(3).

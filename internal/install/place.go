@@ -246,16 +246,34 @@ func (s *System) read(name string) (*manifest, error) {
 		}
 		return nil, failed("read", s.manifest(name), err)
 	}
-	m := new(manifest)
-	if err := json.Unmarshal(b, m); err != nil || m.Name != name {
+	m, ok := parseManifest(b, name)
+	if !ok {
 		return nil, &Error{s.manifest(name) + " is not what was written there", "remove it, and what was installed, by hand"}
 	}
+	return m, nil
+}
+
+// parseManifest reads the manifest of a service.
+func parseManifest(b []byte, name string) (*manifest, bool) {
+	m := new(manifest)
+	if json.Unmarshal(b, m) != nil || m.Name != name || !goodName.MatchString(name) {
+		return nil, false
+	}
+	paths := slices.Clone(m.Folders)
 	for _, p := range m.Files {
-		if !filepath.IsAbs(p.Path) || filepath.Clean(p.Path) != p.Path {
-			return nil, &Error{s.manifest(name) + " is not what was written there", "remove it, and what was installed, by hand"}
+		paths = append(paths, p.Path)
+	}
+	for _, path := range paths {
+		if !strings.HasPrefix(path, "/") || filepath.Clean(path) != path || path == "/" {
+			return nil, false
 		}
 	}
-	return m, nil
+	for _, c := range slices.Concat(m.Disable, m.After) {
+		if len(c.Args) == 0 {
+			return nil, false
+		}
+	}
+	return m, true
 }
 
 func (s *System) write(m *manifest) error {
