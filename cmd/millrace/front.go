@@ -94,6 +94,9 @@ func serveFront(ctx context.Context) error {
 		},
 		Gone: func() { // whoever watches the keeper starts all anew
 			fmt.Fprintln(os.Stderr, "millrace: the keeper is gone; the front answers what it has, and ends")
+			if s := srv.Load(); s != nil {
+				s.Orphan()
+			}
 			cancel()
 		},
 	})

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"sync"
+	"syscall"
 	"time"
 
 	"millrace/internal/admin"
@@ -80,7 +81,10 @@ func (s *Server) Run(ctx context.Context) error {
 
 	err = s.wait(ctx)
 	s.tell(systemd.Stopping, "letting running requests end")
-	if s.retiring.Load() && control != nil {
+	switch {
+	case s.orphaned.Load():
+		s.makeWay(control)
+	case s.retiring.Load() && control != nil:
 		err = errors.Join(err, control.Leave())
 	}
 	err = errors.Join(err, s.shutdown())
@@ -317,18 +321,55 @@ func (s *Server) openControl() (*listen.Listener, error) {
 	if path == "" {
 		return nil, nil
 	}
-	l, err := s.keeper.Listen("unix:"+path, listen.Options{Mode: controlMode})
-	if err == nil {
-		return l, nil
+	deadline := time.Now().Add(orphanTime)
+	for nobody := 0; ; {
+		l, err := s.keeper.Listen("unix:"+path, listen.Options{Mode: controlMode})
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return l, err
+		}
+		pid := controlPID(path)
+		if pid == 0 {
+			nobody++ // it has just gone, or is no millrace
+		}
+		if pid != 0 && syscall.Kill(pid, 0) != syscall.ESRCH || nobody > 3 || time.Now().After(deadline) {
+			return nil, errInUse(err, pid)
+		}
+		<-time.After(orphanGlance)
 	}
-	pid := 0
-	if c, dialErr := admin.Dial(path); dialErr == nil {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		defer cancel()
-		pid, _ = c.PID(ctx) // whoever is there need not be a millrace
-		c.Close()
+}
+
+// A front whose keeper was killed makes way at once, but who starts in its
+// place may be sooner.
+const (
+	orphanTime   = 10 * time.Second
+	orphanGlance = 5 * time.Millisecond
+)
+
+// controlPID is whose control socket it is; 0: nobody's that is known.
+func controlPID(path string) int {
+	c, err := admin.Dial(path)
+	if err != nil {
+		return 0
 	}
-	return nil, errInUse(err, pid)
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	pid, _ := c.PID(ctx) // whoever is there need not be a millrace
+	return pid
+}
+
+// makeWay gives the addresses free, and then the control socket, at which who
+// starts in this server's place looks first.
+func (s *Server) makeWay(control *listen.Listener) {
+	s.mu.Lock()
+	fronts := maps.Clone(s.fronts)
+	s.mu.Unlock()
+	for _, f := range fronts {
+		_ = f.shut() // which drain tells of
+	}
+	if control != nil {
+		_ = control.Close() // the same is told by who serves on it
+	}
 }
 
 // cause drops what package os says twice.

@@ -167,6 +167,7 @@ type Server struct {
 	leftovers sync.WaitGroup // goroutines that take down what a reload left
 	conns     atomic.Int64   // open connections
 	retiring  atomic.Bool    // another server has the addresses
+	orphaned  atomic.Bool    // another one is to have them, at once
 
 	maintaining sync.Mutex                  // held while closed or drained changes
 	closed      atomic.Pointer[Maintenance] // nil: nothing is in maintenance
@@ -241,6 +242,13 @@ func (s *Server) Started() <-chan struct{} { return s.started }
 func (s *Server) Stop() <-chan struct{} {
 	s.onStop.Do(func() { close(s.stop) })
 	return s.stopped
+}
+
+// Orphan is Stop, and gives the addresses and the control socket free first:
+// the process that others watch is gone, and they start another.
+func (s *Server) Orphan() {
+	s.orphaned.Store(true)
+	s.Stop()
 }
 
 // Abort stops at once: connections are closed, and Run does not wait for apps,
