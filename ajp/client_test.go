@@ -714,7 +714,7 @@ func TestClientWaitsForTheBody(t *testing.T) {
 		close(dialled)
 		return conn, err
 	}
-	c.Timeout = 300 * time.Millisecond
+	c.Timeout = time.Second
 	r, w := io.Pipe()
 	go func() {
 		<-dialled

@@ -490,7 +490,7 @@ func TestServerAbort(t *testing.T) {
 }
 
 func TestServerTimeouts(t *testing.T) {
-	s := start(t, "tcp", &Server{Handler: echo, IdleTimeout: 30 * time.Millisecond, HeadTimeout: 30 * time.Millisecond})
+	s := start(t, "tcp", &Server{Handler: echo, IdleTimeout: 500 * time.Millisecond, HeadTimeout: 500 * time.Millisecond})
 	p := s.dial()
 	p.ended() // without a request
 	if s.log.String() != "" {

@@ -70,7 +70,7 @@ func TestAbortedForEver(t *testing.T) {
 			}
 		}
 	})
-	c := p.client(&Client{Timeout: 50 * time.Millisecond, MaxConns: 1, MaxRequests: 2})
+	c := p.client(&Client{Timeout: time.Second, MaxConns: 1, MaxRequests: 2})
 	for range 2 {
 		resp, err := c.RoundTrip(t.Context(), get())
 		if err != nil {
@@ -281,7 +281,7 @@ func TestStuckProgram(t *testing.T) {
 		<-proceed
 	})
 	defer close(proceed)
-	c := p.client(&Client{Timeout: 100 * time.Millisecond, MaxConns: 1})
+	c := p.client(&Client{Timeout: time.Second, MaxConns: 1})
 	if _, err := fetch(t, c, onceOnly(post(strings.Repeat("x", 8<<20)))); err == nil {
 		t.Error("a request that was not read is answered")
 	}

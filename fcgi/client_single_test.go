@@ -281,16 +281,16 @@ func TestTimeout(t *testing.T) {
 			c := p.client(&Client{Timeout: 60 * time.Millisecond})
 			fails(t, c, post("nothing"), gateway.ErrTimeout, "nothing came for 60ms")
 			fails(t, c, post("part"), gateway.ErrTimeout, "nothing came for 60ms")
-			// A client that sends slowly is not the program's fault.
+			// A client that sends slowly is not the program's fault. The program
+			// has the whole time from then on.
+			c = p.client(&Client{Timeout: time.Second})
 			read, write := io.Pipe()
 			req := post("slow")
 			req.Body = read
 			go func() {
-				for _, b := range []byte("slow") {
-					<-time.After(40 * time.Millisecond)
-					_, _ = write.Write([]byte{b})
-				}
-				<-time.After(100 * time.Millisecond)
+				_, _ = write.Write([]byte("slo"))
+				<-time.After(1200 * time.Millisecond)
+				_, _ = write.Write([]byte("w"))
 				write.Close()
 			}()
 			gets(t, c, req, "slow")

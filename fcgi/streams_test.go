@@ -281,9 +281,9 @@ func TestTimeouts(t *testing.T) {
 	promise.send().closed()
 
 	t.Run("idle", func(t *testing.T) {
-		dial, log := serve(t, &Server{IdleTimeout: 50 * time.Millisecond, HeadTimeout: time.Hour, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		dial, log := serve(t, &Server{IdleTimeout: 500 * time.Millisecond, HeadTimeout: time.Hour, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == "POST" {
-				<-time.After(200 * time.Millisecond) // longer than an idle connection may be
+				<-time.After(time.Second) // longer than an idle connection may be
 			}
 		})})
 		dial().closed()

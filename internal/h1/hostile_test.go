@@ -82,15 +82,15 @@ func TestLongRequestUnseated(t *testing.T) {
 		"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx",
 	} {
 		s := start(t, func(w http.ResponseWriter, r *http.Request) {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 			_, _ = io.Copy(io.Discard, r.Body)
 			select {
 			case <-r.Context().Done():
 				t.Errorf("%.4s: the context ended by a deadline of reading", wire)
-			case <-time.After(100 * time.Millisecond):
+			case <-time.After(time.Second):
 			}
 		}, func(s *Server) {
-			s.ParkAfter, s.HeaderTimeout, s.IdleTimeout = -1, 40*time.Millisecond, 40*time.Millisecond
+			s.ParkAfter, s.HeaderTimeout, s.IdleTimeout = -1, 500*time.Millisecond, 500*time.Millisecond
 		})
 		c := s.dial()
 		c.send(wire)
