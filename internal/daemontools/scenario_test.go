@@ -174,7 +174,7 @@ func (b *began) end() {
 	case <-b.done:
 		said := slices.Compact(strings.SplitAfter(b.errs.String(), "\n")) // how often depends on the time
 		b.s.note("ended: %d\n%s", b.cmd.ProcessState.ExitCode(), strings.Join(said, ""))
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		b.s.Fatal("it does not end")
 	}
 }
