@@ -209,8 +209,8 @@ func TestRecycling(t *testing.T) {
 	p, server := startPool(t, cfg)
 	load := startLoad(t, server, "/pid", 16)
 	eventually(t, func() error {
-		if s := p.Status(); s.Recycled < 20 {
-			return fmt.Errorf("recycled %d workers, want 20: %+v", s.Recycled, s)
+		if s := p.Status(); s.Recycled < 12 {
+			return fmt.Errorf("recycled %d workers, want 12: %+v", s.Recycled, s)
 		}
 		return nil
 	})

@@ -244,12 +244,12 @@ func (p *Pool) again() {
 	p.measuring.at = time.Time{}
 }
 
-// TestStatusOfTheStuck: with every worker stopped, the queue full, the host
+// TestStatusOfTheStuck: with every worker stopped, requests that wait, the host
 // stopped and a reload under way, the status comes at once.
 func TestStatusOfTheStuck(t *testing.T) {
 	cfg := testConfig(t, "measured:application")
 	cfg.fixed(2)
-	cfg.Queue, cfg.Depth = 2, 1
+	cfg.Queue, cfg.Depth = 4, 1 // those that are lent come back to it
 	p, server := startPool(t, cfg)
 	<-p.Ready()
 	p.waitServing(t, 2)

@@ -226,8 +226,8 @@ func TestThreadsRecycled(t *testing.T) {
 		p, server := startPool(t, cfg)
 		load := startLoad(t, server, "/pid", 16)
 		eventually(t, func() error {
-			if s := p.Status(); s.Recycled < 40 {
-				return fmt.Errorf("recycled %d workers, want 40: %+v", s.Recycled, s)
+			if s := p.Status(); s.Recycled < 16 {
+				return fmt.Errorf("recycled %d workers, want 16: %+v", s.Recycled, s)
 			}
 			return nil
 		})

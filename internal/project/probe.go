@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	versionLimit = 10 * time.Second
+	versionLimit = 30 * time.Second
 	projectLimit = 30 * time.Second
 	maxAnswer    = 4 << 20  // bytes of an answer
 	maxOutput    = 64 << 10 // bytes of what the project prints meanwhile; the last are kept
