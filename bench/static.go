@@ -37,7 +37,7 @@ const hugeFolder = 100_000
 var staticRows = []staticRow{
 	{name: "static-1k", title: "1 KB file", path: "1k.html", size: 1000},
 	{name: "static-120k", title: "120 KB file", path: "120k.jpg", size: 120_000},
-	{name: "static-100m", title: "100 MB file", path: "100m.bin", size: 100_000_000, connections: 8, least: 3 * time.Second},
+	{name: "static-100m", title: "100 MB file", path: "100m.bin", size: 100_000_000, connections: 8, least: 5 * time.Second},
 	{name: "static-tls", title: "1 KB file, HTTPS (kept connections)", path: "1k.html", size: 1000, secure: true},
 	{name: "static-folder", title: fmt.Sprintf("1 KB file in a folder of %d files", hugeFolder), path: "huge/f00077777.html", size: 1000, make: makeHuge},
 }

@@ -108,6 +108,9 @@ func ratioOf(ours, theirs []sample) float64 {
 
 func rates(samples []sample) string {
 	low, high := spread(samples)
+	if high < 100 {
+		return fmt.Sprintf("%.1f (%.1f – %.1f)", median(samples, rateOf), low, high)
+	}
 	return fmt.Sprintf("%.0f (%.0f – %.0f)", median(samples, rateOf), low, high)
 }
 
