@@ -7,7 +7,7 @@ CYCLES   ?= 1000
 KILLS    ?= 100
 MEASURED  = ^Test(SteppedLoad|ShortRequests|SlowAfterShort|DjangoWorkerStart|Development|SupervisedSite)$$
 
-.PHONY: help run build test measure bench fuzz soak streams services leaks
+.PHONY: help run build test measure bench fuzz soak streams services logs leaks
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ services: ## 1,000 services under one svscan, and a Django site killed KILLS (10
 	@scripts/setup.sh
 	@MILLRACE_SERVICES=1000 go test -count=1 -v -run '^TestMany$$' ./internal/daemontools
 	@MILLRACE_KILLS=$(KILLS) MILLRACE_QUIET=1 go test -count=1 -v -run '^TestSupervisedSite$$' ./e2e
+
+logs: ## multilog beside the original, in LOGS (a folder; default: the temporary one)
+	@scripts/setup.sh
+	@MILLRACE_LOGS=$(LOGS) go test -run '^$$' -bench Multilog -benchtime 5s ./internal/daemontools
 
 leaks: ## CYCLES (1000) reloads and as many upgrades; what is there before and after
 	@scripts/setup.sh

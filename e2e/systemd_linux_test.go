@@ -274,3 +274,37 @@ func TestSystemdWithoutTheSocket(t *testing.T) {
 		t.Errorf("%v: %s", s.cmd.ProcessState, s.log)
 	}
 }
+
+// A socket that systemd has opened at an address of the configuration is taken,
+// by a configuration that knows nothing of systemd, and stays for the next.
+func TestSystemdByAddress(t *testing.T) {
+	dir := t.TempDir()
+	web, file := socket(t, "tcp", "127.0.0.1:0")
+	for name, text := range map[string]string{
+		"app.py":        variablesApp,
+		"millrace.toml": "[server]\ncontrol = \"control.sock\"\n[[site]]\nlisten = \"" + web + "\"\n[[site.route]]\napp = \"main\"\n[app.main]\nwsgi = \"app:application\"\nworkers = 1\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := newManager(t, filepath.Join(dir, "notify"))
+	for n := 1; n <= 2; n++ {
+		s := service(t, dir, filepath.Join(dir, "notify"), "my.socket", file)
+		s.waitFor("ready", func() bool { return m.count(`^READY=1\nSTATUS=serving app main\n$`) == n })
+		get(t, http.DefaultClient, "http://"+web+"/", 200)
+		if strings.Contains(s.log.String(), "nothing listens on it") {
+			t.Errorf("the socket is said to be unused: %s", s.log)
+		}
+		s.run("upgrade")
+		get(t, http.DefaultClient, "http://"+web+"/", 200)
+		http.DefaultClient.CloseIdleConnections()
+		s.stop()
+		// Who connects now waits for the next.
+		c, err := net.Dial("tcp", web)
+		if err != nil {
+			t.Fatalf("nobody listens between two services: %v", err)
+		}
+		c.Close()
+	}
+}
