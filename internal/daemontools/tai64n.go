@@ -18,15 +18,18 @@ const hexDigits = "0123456789abcdef"
 
 // appendStamp appends the label of a time.
 func appendStamp(b []byte, t time.Time) []byte {
-	b = append(b, '@')
 	seconds, nanoseconds := uint64(t.Unix())+taiOffset, uint32(t.Nanosecond())
-	for shift := 60; shift >= 0; shift -= 4 {
-		b = append(b, hexDigits[seconds>>shift&15])
+	var s [stampLength]byte
+	s[0] = '@'
+	for i := 16; i > 0; i-- {
+		s[i] = hexDigits[seconds&15]
+		seconds >>= 4
 	}
-	for shift := 28; shift >= 0; shift -= 4 {
-		b = append(b, hexDigits[nanoseconds>>shift&15])
+	for i := 24; i > 16; i-- {
+		s[i] = hexDigits[nanoseconds&15]
+		nanoseconds >>= 4
 	}
-	return b
+	return append(b, s[:]...)
 }
 
 // label is a label as it is read, digit by digit: as the original does it, of
