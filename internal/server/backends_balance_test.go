@@ -65,12 +65,12 @@ func (m *moody) be(mood string) {
 		m.l = nil
 	}
 	if mood != "hangs" {
-		close(m.sick)
-		m.sick = make(chan struct{})
-		for c := range m.conns {
+		for c := range m.conns { // first: what hung does not answer after all
 			c.Close()
 		}
 		clear(m.conns)
+		close(m.sick)
+		m.sick = make(chan struct{})
 	}
 	if mood == "dead" || m.l != nil {
 		return
