@@ -7,7 +7,7 @@ CYCLES   ?= 1000
 KILLS    ?= 100
 MEASURED  = ^Test(SteppedLoad|ShortRequests|SlowAfterShort|DjangoWorkerStart|Development|SupervisedSite)$$
 
-.PHONY: help run build test measure bench fuzz soak streams services logs leaks
+.PHONY: help run build test measure bench profile fuzz soak streams services logs leaks
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ measure: ## what is said of speed in seconds, on a machine that does nothing els
 bench: build ## millrace beside its peers; BENCH="-only hello -report docs/bench" passes flags
 	@scripts/setup.sh bench
 	@go run ./bench $(BENCH)
+
+profile: ## cmd/millrace/default.pgo anew: what the compiler knows to be hot
+	@scripts/setup.sh bench
+	@scripts/profile.sh
 
 fuzz: ## every fuzz test for FUZZTIME (60s)
 	@scripts/fuzz.sh $(FUZZTIME)

@@ -8,6 +8,7 @@
 //	millrace maintenance on|off [TARGET]  503 and a page, until it is over
 //	millrace upstream [TARGET] the servers behind; drain and undrain them
 //	millrace upgrade [TARGET]  the program's file anew, in place: nothing is lost
+//	millrace profile [TARGET]  what its processor time goes into
 //	millrace stop [TARGET]     let running requests end, then stop
 //	millrace request URL       a request to any back end, over any gateway protocol
 //	millrace bench URL         the same under load
@@ -122,7 +123,7 @@ func (m Main) command() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{problem: err.Error(), hint: "millrace " + strings.TrimSpace(strings.TrimPrefix(cmd.CommandPath(), "millrace")+" --help") + " lists the flags"}
 	})
-	root.AddCommand(serveCommand(), runfcgiCommand(), checkCommand(), statusCommand(), reloadCommand(), upgradeCommand(), maintenanceCommand(), purgeCommand(), upstreamCommand(), stopCommand(), frontCommand(), requestCommand(), benchCommand(), serviceCommand(), versionCommand())
+	root.AddCommand(serveCommand(), runfcgiCommand(), checkCommand(), statusCommand(), reloadCommand(), upgradeCommand(), maintenanceCommand(), purgeCommand(), profileCommand(), upstreamCommand(), stopCommand(), frontCommand(), requestCommand(), benchCommand(), serviceCommand(), versionCommand())
 	addSupervisor(root)
 	return root
 }

@@ -10,6 +10,7 @@
 //	POST /maintenance  a Maintenance in JSON; 200 when it is so
 //	POST /drain    a Drain in JSON; 200 when it is so
 //	POST /purge    a Purge in JSON; 200 and {"purged": N} when nothing of it is cached any more
+//	GET  /profile?seconds=N  200 and what processor time went into, for `go tool pprof`
 //	POST /stop     200 when all has stopped
 //
 // An answer to /reload or /stop takes as long as the thing itself. A client
@@ -195,6 +196,7 @@ func handler(ctx context.Context, b Backend) http.Handler {
 		}
 		answer(w, http.StatusOK, purged{n})
 	})
+	mux.HandleFunc("GET /profile", handleProfile(ctx))
 	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-b.Stop():
