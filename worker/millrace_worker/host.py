@@ -154,9 +154,7 @@ class Host:
                         self.kill(message["process"], message["signal"])
                     elif message["do"] == "trace":
                         by_interpreter = message["by"] == "interpreter"
-                        self.kill(
-                            message["process"], overtime.INTERPRETER if by_interpreter else overtime.FAULTHANDLER
-                        )
+                        self.kill(message["process"], overtime.INTERPRETER if by_interpreter else overtime.FAULTHANDLER)
 
     def fork(self, message: Message) -> Optional[Child]:
         number = message["process"]
