@@ -20,4 +20,9 @@
 // depends.go, adopt_linux.go and cgroup_linux.go; each begins to matter when a
 // folder has its file, so that a folder made for the original is treated as it
 // would be there.
+//
+// Logs: multilog.go is multilog from start to end, multilog_lines.go each line,
+// multilog_log.go the folder with the files, multilog_journal.go what a kill
+// leaves to the next one. tai64n.go is the times. cmd_*.go are programs that are
+// a function each.
 package daemontools
