@@ -19,7 +19,7 @@ const (
 	// askWait is how long the interpreter may take for the first byte, before
 	// faulthandler is asked: long enough for one that runs, also on a machine
 	// that is busy, since faulthandler can crash one that runs.
-	askWait = 250 * time.Millisecond
+	askWait = time.Second
 	// traceWait is how long faulthandler may take for the first byte. It took at
 	// most 10 ms, from C code that holds the interpreter's lock too.
 	traceWait = 500 * time.Millisecond
