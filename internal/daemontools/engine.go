@@ -68,6 +68,11 @@ func (e *engine) run(begin func(), signals []os.Signal, signalled func(syscall.S
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGCHLD)
 	defer signal.Stop(ended)
+	// Nobody reads what is said on stderr: that is no reason to end. Ignored, the
+	// signal would be so by all that is started, too.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
 	told := make(chan os.Signal, 16)
 	if len(signals) > 0 { // with none, Notify would ask for all
 		signal.Notify(told, signals...)

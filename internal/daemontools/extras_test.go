@@ -217,12 +217,13 @@ func TestStop(t *testing.T) {
 func TestBoot(t *testing.T) {
 	t.Parallel()
 	s := oursAlone(t)
-	s.script("sv/a/run", "env >env; "+forever)
+	s.script("sv/a/run", "env >made; mv made env; "+forever)
 	s.script("sv/bad/log/run", forever)
 	b := s.begin("svscanboot", filepath.Join(s.dir, "sv"))
 	s.state("sv/a", "up u")
 	s.state("sv/bad/log", "up u")
-	if env := s.read("sv/a/env"); !strings.Contains(env, bootPath) || strings.Contains(env, "HOME=") {
+	s.holds("sv/a/env", bootPath+"\n")
+	if env := s.read("sv/a/env"); strings.Contains(env, "HOME=") {
 		t.Errorf("the environment is\n%s", env)
 	}
 	until(t, "it is shown", func() bool {
@@ -238,6 +239,36 @@ func TestBoot(t *testing.T) {
 	}
 	b.end()
 	s.state("sv/a", "down d")
+}
+
+// TestNobodyListens: svscan goes on when who reads its stderr is gone.
+func TestNobodyListens(t *testing.T) {
+	t.Parallel()
+	s := oursAlone(t)
+	s.script("sv/a/run", forever)
+	if err := os.Symlink("nowhere", filepath.Join(s.dir, "sv/dangling")); err != nil { // of which it says something
+		t.Fatal(err)
+	}
+	cmd := s.command(t.Context(), "svscan", "sv")
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = write
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	write.Close()
+	read.Close()
+	st := s.state("sv/a", "up u")
+	s.run("svc", "-k", "sv/a")
+	s.another("sv/a", st.PID)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestNoSpin: whatever is wrong with folders, it costs next to nothing.
