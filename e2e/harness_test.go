@@ -288,9 +288,10 @@ type appStatus struct {
 	Accepted   uint64
 	Answered   uint64
 	Workers    []struct {
-		PID     int
-		State   string
-		Running string
+		PID        int
+		Generation int
+		State      string
+		Running    string
 	}
 }
 

@@ -152,6 +152,14 @@ func TestReleases(t *testing.T) {
 					t.Errorf("the old generation imports late: %q, want %q", got, wholly(n-1))
 				}
 				s.waitFor("the program of the new release", func() bool { return says(n) == 1 })
+				s.waitFor("the end of the old generation, which must not get the next held request", func() bool {
+					for _, w := range s.status().Workers {
+						if w.Generation != n {
+							return false
+						}
+					}
+					return true
+				})
 			}
 			all := seen()
 			for text, count := range all {

@@ -28,6 +28,9 @@ func Dial(ctx context.Context, address string, timeout time.Duration) (net.Conn,
 	d := net.Dialer{Timeout: timeout}
 	c, err := d.DialContext(ctx, network, address)
 	if err != nil {
+		if deadline, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(deadline) {
+			err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err) // the poller's clock was the first to say so
+		}
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	return c, nil

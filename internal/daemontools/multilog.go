@@ -115,12 +115,12 @@ func (m *multilog) openLogs(start int) error {
 				}
 			}
 		}
-		was, err := d.restart(known)
-		if err != nil {
+		if err := d.restart(known); err != nil {
 			m.leaveEmpty(left)
 			return err
 		}
-		m.selected[i] = was.selected
+		// By its place: in a rotation current is no more the file that is noted.
+		m.selected[i] = left != nil && i < len(left.logs) && left.logs[i].selected
 	}
 	if m.pages.mem == nil {
 		m.data = make([]byte, journalData)

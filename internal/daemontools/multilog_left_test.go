@@ -35,6 +35,7 @@ func TestMultilogLeft(t *testing.T) {
 		{name: "within a long line", current: "a\nlong", size: 6, data: "er\nb\n", state: progress{end: 5, within: true}, want: "a\nlonger\nb\nc\n"},
 		{name: "within a long line that goes on", current: "a\nlong", size: 6, data: "er", state: progress{end: 2, within: true}, want: "a\nlonger\nc\n"},
 		{name: "within a rotation", current: "a\n", size: 2, data: "a\nb\n", state: progress{start: 2, end: 4}, renamed: true, want: "a\nb\nc\n"},
+		{name: "within a rotation in a long line", current: "a\nlong", size: 6, data: "er\nb\n", state: progress{end: 5, within: true}, renamed: true, want: "a\nlonger\nb\nc\n"},
 		{name: "before the machine went down", current: "a\nb\n", size: 2, data: "a\nb\n", state: progress{start: 2, end: 4}, boot: true, want: "a\nb\nc\n"},
 		{name: "with a size beyond the file", current: "a\n", size: 1000, data: "b\n", want: "a\nb\nc\n"},
 	} {

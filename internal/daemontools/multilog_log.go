@@ -64,19 +64,18 @@ func (d *rotated) open(start int) error {
 // restart goes on with a current that was closed properly, or puts away what
 // was left of one that was not. known are sizes up to which files are surely
 // what was logged: what comes after them in a file will be logged again.
-func (d *rotated) restart(known map[fileID]journaled) (was journaled, err error) {
+func (d *rotated) restart(known map[fileID]journaled) error {
 	st, err := d.stat("current")
 	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return was, d.fatal("unable to stat", "current", err)
+		return d.fatal("unable to stat", "current", err)
 	}
 	if err == nil && st.Mode&0o100 != 0 {
-		return was, d.append(st.Size)
+		return d.append(st.Size)
 	}
 	if err == nil {
-		var ok bool
-		if was, ok = known[idOf(st)]; ok && st.Size > was.size {
+		if was, ok := known[idOf(st)]; ok && st.Size > was.size {
 			if err := d.truncate(was.size); err != nil {
-				return was, d.fatal("unable to write to", "current", err)
+				return d.fatal("unable to write to", "current", err)
 			}
 		}
 	}
@@ -85,7 +84,7 @@ func (d *rotated) restart(known map[fileID]journaled) (was journaled, err error)
 	st, err = d.stat("processed")
 	switch {
 	case err != nil && !errors.Is(err, unix.ENOENT):
-		return was, d.fatal("unable to stat", "processed", err)
+		return d.fatal("unable to stat", "processed", err)
 	case err == nil && st.Mode&0o100 != 0: // the processor had done its work
 		_ = unix.Unlinkat(d.folder, "previous", 0)
 		d.finish("processed", "s")
@@ -96,10 +95,10 @@ func (d *rotated) restart(known map[fileID]journaled) (was journaled, err error)
 	d.finish("current", "u")
 	state, err := openAt(d.folder, "state", unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC, 0o644)
 	if err != nil {
-		return was, d.fatal("unable to write to", "state", err)
+		return d.fatal("unable to write to", "state", err)
 	}
 	_ = unix.Close(state) // it is empty
-	return was, d.append(0)
+	return d.append(0)
 }
 
 // append opens current, which has a size.

@@ -202,7 +202,12 @@ func (s *stage) state(service, state string) Status {
 		if last.Paused != 0 {
 			words = append(words, "paused")
 		}
-		return strings.Join(words, " ") == state && len(text) == statusSize
+		if strings.Join(words, " ") != state || len(text) != statusSize {
+			return false
+		}
+		// Both supervises write their first status before they make ok.
+		_, err = os.Stat(filepath.Join(s.dir, service, "supervise/ok"))
+		return err == nil
 	})
 	s.note("%s: %s", service, state)
 	return last

@@ -220,6 +220,8 @@ class Child:
             overtime.watch(self.tracebacks)
         random.seed()
         self.control = Control(fds[5]) if self.settings["threads"] else None
+        if self.control is not None:
+            signal.siginterrupt(overtime.INTERPRETER, True)  # the main thread, which runs no app, is to wake
         self.threads: Dict[channel.Channel, threading.Thread] = {}
         self.channel = self.open(message, requests, answers)
         if signal.getsignal(signal.SIGTERM) is ignore:  # else it is the app's
