@@ -268,8 +268,8 @@ func (r *oneshot) watch() {
 			return
 		case n > 0:
 			r.refuse(errors.New("more bytes follow than CONTENT_LENGTH says"))
+			_ = r.conn.Close() // first: a handler that cancel wakes must not answer
 			r.cancel()
-			_ = r.conn.Close()
 			return
 		case errors.Is(err, os.ErrDeadlineExceeded): // a handler's, for the body
 			if r.conn.SetReadDeadline(time.Time{}) != nil {
