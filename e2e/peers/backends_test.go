@@ -291,7 +291,7 @@ func TestTomcat(t *testing.T) {
 		"-cp", "/usr/share/tomcat10/bin/bootstrap.jar:/usr/share/tomcat10/bin/tomcat-juli.jar",
 		"-Dcatalina.home=/usr/share/tomcat10", "-Dcatalina.base="+dir, "-Djava.io.tmpdir="+dir+"/temp", "org.apache.catalina.startup.Bootstrap", "start")
 	p := run(t, syscall.SIGTERM, cmd)
-	p.listening(host + ":8009")
+	p.listening(host + ":8009") // which it does when it is up: bindOnInit in server.xml
 	for name, fresh := range map[string]bool{"kept": false, "fresh": true} {
 		c := &ourajp.Client{Address: host + ":8009", Secret: "sesame", PacketSize: 65536}
 		if fresh {

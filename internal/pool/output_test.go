@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -108,7 +109,13 @@ func longLines(t testing.TB, log *logBuffer) map[string]int {
 func TestLongLines(t *testing.T) {
 	cfg := testConfig(t, "talking:application")
 	log := logged(&cfg)
-	_, server := startPool(t, cfg)
+	p, server := startPool(t, cfg)
+	eventually(t, func() error { // a worker may serve before its host has said which process it is
+		if s := p.Status(); len(s.Workers) == 0 || s.Workers[0].PID == 0 {
+			return errors.New("no process is known")
+		}
+		return nil
+	})
 	ask(t, server.URL+"/long?a", "id-a")
 	waitLetters(t, log, 1)
 }
