@@ -28,6 +28,8 @@ type RateLimit struct {
 	Burst       int    // burst: requests that may come at once; default: as many as come in a second, at least 1
 	By          string // by: text with placeholders, for each value of which the bounds are apart; default "{client}"
 	Connections int    // connections: requests that are answered at a time; default 0: any
+	Status      int    // status: of the answer to what is beyond; default 429
+	SkipEmpty   bool   // skip_empty: a request for which By is empty is not bounded; default false
 }
 
 var basicAuthSection = &section{
@@ -44,23 +46,26 @@ var basicAuthSection = &section{
 var rateLimitSection = &section{
 	title:   "limit of %s",
 	example: "[[site.route]]",
-	doc:     "Bounds the requests of a route, or of all routes of a site together that have no bounds of their own. `limit = false` in a route takes it out of the site's. What is beyond is answered with 429 and Retry-After.",
+	doc:     "Bounds the requests of a route, or of all routes of a site together that have no bounds of their own. `limit = false` in a route takes it out of the site's. What is beyond is answered with 429, or `status`, and Retry-After.",
 	keys: []key{
 		{name: "rate", field: "Rate", form: formRate, doc: "Requests that may come in a time: of a second, a minute, an hour or a day."},
 		{name: "burst", field: "Burst", form: formCountOrZero, def: "0", doc: "Requests that may come at once, and count against the rate; 0: those of a second, at least 1."},
 		{name: "by", field: "By", form: formLimitKey, def: `"{client}"`, doc: "Text with placeholders: for each of its values the bounds are apart. A client with IPv6 is its network of 64 bits."},
 		{name: "connections", field: "Connections", form: formCountOrZero, def: "0", doc: "Requests that are answered at a time; 0: any number."},
+		{name: "status", field: "Status", form: formLimitStatus, def: "429", doc: "The status that what is beyond is answered with."},
+		{name: "skip_empty", field: "SkipEmpty", form: formBool, def: "false", doc: "Whether requests for which `by` is empty are not bounded; without it they share one bound. A header that clients send is no such key: they leave it out."},
 	},
 }
 
 var (
-	formClients   = form{takes: `addresses and networks: "192.0.2.1", "192.0.2.0/24", "2001:db8::/32", or "unix" for Unix sockets`, check: checkClients}
-	formProxied   = form{takes: `names of headers: "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "forwarded"`, check: checkProxied}
-	formRealm     = form{takes: "a text of printable ASCII without quotes", check: checkRealm}
-	formUsers     = form{takes: `a table of names and hashes: { jo = "$2y$…" }`, hidden: true, check: checkHash, name: checkUserName}
-	formUsersFile = form{takes: "the path of a file that htpasswd has made", empty: true, check: checkUsersFile}
-	formRate      = form{takes: `a number of requests and a time: "10/s", "300/m", "1000/h" or "5000/d"`, empty: true, check: checkRate}
-	formLimitKey  = form{takes: `a text with placeholders, like "{client}" or "{header.X-Api-Key}"`, texts: true}
+	formClients     = form{takes: `addresses and networks: "192.0.2.1", "192.0.2.0/24", "2001:db8::/32", or "unix" for Unix sockets`, check: checkClients}
+	formProxied     = form{takes: `names of headers: "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "forwarded"`, check: checkProxied}
+	formRealm       = form{takes: "a text of printable ASCII without quotes", check: checkRealm}
+	formUsers       = form{takes: `a table of names and hashes: { jo = "$2y$…" }`, hidden: true, check: checkHash, name: checkUserName}
+	formUsersFile   = form{takes: "the path of a file that htpasswd has made", empty: true, check: checkUsersFile}
+	formRate        = form{takes: `a number of requests and a time: "10/s", "300/m", "1000/h" or "5000/d"`, empty: true, check: checkRate}
+	formLimitStatus = form{takes: "a status from 400 to 599", number: checkLimitStatus}
+	formLimitKey    = form{takes: `a text with placeholders, like "{client}" or "{header.X-Api-Key}"`, texts: true}
 )
 
 func checkClients(dir, text string) (string, *refusal) {
@@ -119,6 +124,13 @@ func checkUsersFile(dir, text string) (string, *refusal) {
 		return "", bad
 	}
 	return path, nil
+}
+
+func checkLimitStatus(n int) *refusal {
+	if n < 400 || n > 599 {
+		return refuse("is not the status of an error")
+	}
+	return nil
 }
 
 func checkRate(_, text string) (string, *refusal) {

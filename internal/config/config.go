@@ -151,15 +151,20 @@ type Route struct {
 	Query  map[string]string // query
 	Cookie map[string]string // cookie
 	Client Strings           // client
+	Value  map[string]string // value
+	Exists map[string]string // exists
 	Not    *Match            // not = {...}
 	Any    []Match           // any = [{...}]: one of which must hold
+
+	Group string // group: only requests that are sent to it come to the route; empty: every request
+	Goto  string // goto = "NAME" of a group, whose routes the request goes on with
 
 	Rewrite  *Rewrite // rewrite = {...}
 	TryFiles []string // try_files: files that are looked for, then a path to go on with, or "=404"
 	Headers  *Headers // headers = {...}: of the responses of the route
 
-	RequestHeaders *Headers // request_headers = {...}: of requests to the app or the back ends
-	Reverse        *Reverse // reverse = {...}: places in responses of back ends; nil: automatic
+	RequestHeaders *RequestHeaders // request_headers = {...}: of requests to the app or the back ends
+	Reverse        *Reverse        // reverse = {...}: places in responses of back ends; nil: automatic
 
 	Params      map[string]string // params: of each request to the app or the back ends, with placeholders
 	Internal    bool              // internal: only for requests that begin within: X-Accel-Redirect, error pages; default false

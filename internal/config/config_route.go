@@ -13,12 +13,14 @@ type Match struct {
 	Query  map[string]string // query: by name
 	Cookie map[string]string // cookie: by name
 	Client Strings           // client: addresses and networks, one of which is the client's
+	Value  map[string]string // value: by text with placeholders
+	Exists map[string]string // exists: "file", "folder", "any" or "none", by path with placeholders
 	Not    *Match            // not: conditions that must not all hold; it has no Not of its own
 }
 
 // Match is the conditions of a route, but for those of Any.
 func (r *Route) Match() Match {
-	return Match{Path: r.Path, Regexp: r.Regexp, Method: r.Method, Header: r.Header, Query: r.Query, Cookie: r.Cookie, Client: r.Client, Not: r.Not}
+	return Match{Path: r.Path, Regexp: r.Regexp, Method: r.Method, Header: r.Header, Query: r.Query, Cookie: r.Cookie, Client: r.Client, Value: r.Value, Exists: r.Exists, Not: r.Not}
 }
 
 // Rewrite changes the path, and the query, that the routes see.
@@ -43,6 +45,16 @@ type Respond struct {
 
 // Headers changes the headers of responses. Values may hold placeholders.
 type Headers struct {
+	Set    map[string]string // set: in place of what there is
+	Add    map[string]string // add: beside what there is
+	Remove []string          // remove
+
+	SetUnlessError map[string]string // set_unless_error: as Set, where the status is one of success or of a redirect
+	AddUnlessError map[string]string // add_unless_error
+}
+
+// RequestHeaders changes the headers of requests. Values may hold placeholders.
+type RequestHeaders struct {
 	Set    map[string]string // set: in place of what there is
 	Add    map[string]string // add: beside what there is
 	Remove []string          // remove

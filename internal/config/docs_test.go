@@ -23,7 +23,7 @@ func TestKeysAndFields(t *testing.T) {
 		fileCacheSection: reflect.TypeFor[FileCache](), listingSection: reflect.TypeFor[Listing](),
 		routeSection: reflect.TypeFor[Route](), filesSection: reflect.TypeFor[Files](), appSection: reflect.TypeFor[App](),
 		notSection: reflect.TypeFor[Match](), anySection: reflect.TypeFor[Match](), rewriteSection: reflect.TypeFor[Rewrite](),
-		redirectSection: reflect.TypeFor[Redirect](), respondSection: reflect.TypeFor[Respond](), headersSection: reflect.TypeFor[Headers](), requestHeadersSection: reflect.TypeFor[Headers](), reverseSection: reflect.TypeFor[Reverse](), mapSection: reflect.TypeFor[Map](),
+		redirectSection: reflect.TypeFor[Redirect](), respondSection: reflect.TypeFor[Respond](), headersSection: reflect.TypeFor[Headers](), requestHeadersSection: reflect.TypeFor[RequestHeaders](), reverseSection: reflect.TypeFor[Reverse](), mapSection: reflect.TypeFor[Map](),
 		compressSection: reflect.TypeFor[Compress](), cacheSection: reflect.TypeFor[Cache](), cacheStoreSection: reflect.TypeFor[CacheStore](),
 		attachedSection: reflect.TypeFor[Attached](), appListenSection: reflect.TypeFor[AppListen](), upstreamSection: reflect.TypeFor[Upstream](),
 		scriptSection: reflect.TypeFor[Script](), cgiSection: reflect.TypeFor[CGI](), userDirsSection: reflect.TypeFor[UserDirs](),

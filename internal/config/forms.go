@@ -27,8 +27,10 @@ type form struct {
 	zero    bool   // of a number: 0 is allowed
 	hidden  bool   // of a text: no message shows it, it may be a password
 
-	texts bool     // it may hold placeholders
-	names []string // further names that those may have; "response.*" is a family of them
+	texts bool // it may hold placeholders
+	// textNames is whether the names of a table may hold them.
+	textNames bool
+	names     []string // further names that those may have; "response.*" is a family of them
 
 	// number says what is wrong with a number, beside its being positive.
 	number func(n int) *refusal

@@ -16,6 +16,9 @@ var (
 	formCondition       = form{takes: `a table of names and values: { lang = "de" }; "~…" is a regexp, "*" any`, empty: true, check: checkCondition, name: checkQueryName}
 	formHeaderCondition = form{takes: `a table of names and values: { Accept = "~json" }; "~…" is a regexp, "*" any`, empty: true, check: checkCondition, name: checkToken}
 	formNetworks        = form{takes: `addresses and networks, like "192.0.2.1" or "192.0.2.0/24"`, some: true, check: checkAllow}
+	formValueCondition  = form{takes: `a table of texts with placeholders and values: { "{scheme}" = "https" }; "~…" is a regexp, "*" any`, empty: true, check: checkCondition, name: checkConditionText, textNames: true}
+	formExists          = form{takes: `a table of paths with placeholders: { "/srv/www{path}" = "file" }, or "folder", "any", "none"`, check: checkKind, name: checkExistsPath, textNames: true}
+	formRouteGroup      = form{takes: "a name of letters, digits, \"_\" and \"-\"", check: checkRouteGroup}
 	formRewrite         = form{takes: `a path that begins with "/" or a placeholder, like "/new/{1}"`, texts: true, check: checkRewrite}
 	formRedirect        = form{takes: `a URL or a path, like "https://{host}{uri}"`, texts: true, check: checkURLText}
 	formRedirectStatus  = form{takes: "301, 302, 303, 307 or 308", number: checkRedirectStatus}
@@ -27,7 +30,7 @@ var (
 	formHeaderNames     = form{takes: `names of headers, like "Server"`, check: checkHeaderName}
 	formLines           = form{takes: `a table of texts: { "a.example.com" = "a", "~^b" = "b" }`, empty: true, name: checkMapKey}
 	formRouteParams     = form{takes: `a table of strings: { SITE_LANG = "{map.lang}" }`, empty: true, texts: true, name: checkParam}
-	formTryFiles        = form{takes: `paths with placeholders; the last is a path to go on with, or "=404"`, some: true, repeats: true, texts: true, check: checkTryFile}
+	formTryFiles        = form{takes: `paths with placeholders; the last is a path to go on with, "@GROUP", or "=404"`, some: true, repeats: true, texts: true, check: checkTryFile}
 	formErrorPages      = form{takes: `a table: "404" or "5xx" to a file, or to a path that begins with "/"`, check: checkErrorPage, name: checkErrorStatus, texts: true, names: []string{"status"}}
 )
 
@@ -134,7 +137,47 @@ func hasDots(path string) bool {
 	return false
 }
 
+// checkConditionText takes what some request has: a text without placeholders
+// is the same for all of them.
+func checkConditionText(text string) (string, *refusal) {
+	if !strings.Contains(text, "{") {
+		return "", &refusal{"has no placeholder: it is the same for every request", `write a text like "{scheme}" or "{map.NAME}"`}
+	}
+	return text, nil
+}
+
+func checkKind(_, text string) (string, *refusal) {
+	return oneOf(text, "is no kind of file", "file", "folder", "any", "none")
+}
+
+func checkExistsPath(text string) (string, *refusal) {
+	switch {
+	case !strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "{"):
+		return "", &refusal{"is not an absolute path", `write one like "/srv/www{path}"`}
+	case hasDots(text):
+		return "", refuse(`holds a segment "." or ".."`)
+	}
+	return text, nil
+}
+
+func checkRouteGroup(_, text string) (string, *refusal) {
+	for i := range len(text) {
+		c := text[i]
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '_' && c != '-' {
+			return "", refuse("is not the name of a group of routes")
+		}
+	}
+	return text, nil
+}
+
 func checkTryFile(dir, text string) (string, *refusal) {
+	if group, isGroup := strings.CutPrefix(text, "@"); isGroup {
+		if group == "" {
+			return "", refuse("names no group of routes")
+		}
+		_, bad := checkRouteGroup(dir, group)
+		return text, bad
+	}
 	if code, isStatus := strings.CutPrefix(text, "="); isStatus {
 		if n, err := strconv.Atoi(code); err != nil || n < 400 || n > 599 {
 			return "", &refusal{"is not a status of an error", `write "=404"`}

@@ -116,12 +116,14 @@ var siteSection = &section{
 
 var routeSection = &section{
 	title: "[[site.route]]",
-	doc:   "Sends the requests of some paths to files, to an app or to other servers: one of `files`, `app`, `upstream`, `cgi`, `user_dirs`, `redirect`, `respond`, `status` and `health`. The first route that matches wins: the first whose conditions all hold (`path`, `regexp`, `method`, `header`, `query`, `cookie`, `client`, `not`, `any`); one without any matches every request. [Sites and routes](routes.md) has the placeholders of texts.",
+	doc:   "Sends the requests of some paths to files, to an app or to other servers: one of `files`, `app`, `upstream`, `cgi`, `user_dirs`, `redirect`, `respond`, `goto`, `status` and `health`. The first route that matches wins: the first whose conditions all hold (`path`, `regexp`, `method`, `header`, `query`, `cookie`, `client`, `value`, `exists`, `not`, `any`); one without any matches every request. [Sites and routes](routes.md) has the placeholders of texts.",
 	keys: append(conditionKeys(), []key{
 		{name: "not", field: "Not", doc: "Conditions that must not all hold.", within: notSection},
 		{name: "any", field: "Any", doc: "A list of conditions, one of which must hold.", within: anySection},
+		{name: "group", field: "Group", form: formRouteGroup, doc: "The group that the route belongs to: requests come to it only by `goto` or `try_files`. Where none of a group's routes takes a request, it is answered with 404."},
+		{name: "goto", field: "Goto", form: formRouteGroup, doc: "The request goes on with the routes of this group, at the first."},
 		{name: "rewrite", field: "Rewrite", doc: "Another path for what follows.", within: rewriteSection},
-		{name: "try_files", field: "TryFiles", form: formTryFiles, doc: "Paths with placeholders, looked for in order below the `root` of `files`, else below that of the site: the route answers for the first that is there; one that ends with `/` is a folder. The last is not looked for: the request goes on with that path at the first route, past this one, or is answered with `=404`."},
+		{name: "try_files", field: "TryFiles", form: formTryFiles, doc: "Paths with placeholders, looked for in order below the `root` of `files`, else below that of the site: the route answers for the first that is there; one that ends with `/` is a folder. The last is not looked for: the request goes on with that path at the first route, past this one; as it is with the routes of a group, for `@GROUP`; or is answered with `=404`."},
 		{name: "headers", field: "Headers", doc: "Changes the headers of responses.", within: headersSection},
 		{name: "request_headers", field: "RequestHeaders", doc: "Changes the headers of requests to the app or the back ends.", within: requestHeadersSection},
 		{name: "reverse", field: "Reverse", doc: "Places in the responses of back ends, rewritten; without it: automatically.", within: reverseSection},

@@ -13,6 +13,8 @@ func conditionKeys() []key {
 		{name: "query", field: "Query", form: formCondition, doc: "The same for the values of names in the query, the first of each."},
 		{name: "cookie", field: "Cookie", form: formHeaderCondition, doc: "The same for cookies."},
 		{name: "client", field: "Client", form: formNetworks, doc: "Addresses and networks, one of which is the client's."},
+		{name: "value", field: "Value", form: formValueCondition, doc: "Values of any texts with placeholders, which may name the groups of the route's regexp: `{ \"{scheme}\" = \"https\", \"{map.device}\" = \"~^mobile\" }`. Each is a text, `~` and a regexp, `*` for any that is not empty, or an empty text."},
+		{name: "exists", field: "Exists", form: formExists, doc: "Files, by absolute paths with placeholders, that are there (or not) at the time of the request: `{ \"/srv/www{path}\" = \"file\" }`. `file`, `folder`, `any` of them, or `none`."},
 	}
 }
 
@@ -74,6 +76,8 @@ var headersSection = &section{
 		{name: "set", field: "Set", form: formHeaders, doc: "Headers in place of those that there are, with placeholders."},
 		{name: "add", field: "Add", form: formHeaders, doc: "Headers beside those that there are, with placeholders."},
 		{name: "remove", field: "Remove", form: formHeaderNames, doc: "Headers that are left out."},
+		{name: "set_unless_error", field: "SetUnlessError", form: formHeaders, doc: "As `set`, for responses with the statuses 200, 201, 204, 206, 301 to 304, 307 and 308 alone."},
+		{name: "add_unless_error", field: "AddUnlessError", form: formHeaders, doc: "As `add`, for the same."},
 	},
 }
 

@@ -79,7 +79,7 @@ func (r *Route) groups() placeholder.Scope {
 		scope.Whole = true
 		scope.Groups, scope.Names = groupsOf(r.Regexp)
 	}
-	for _, values := range []map[string]string{r.Header, r.Query, r.Cookie} {
+	for _, values := range []map[string]string{r.Header, r.Query, r.Cookie, r.Value} {
 		for _, name := range sortedNames(values) {
 			if expr, isRegexp := strings.CutPrefix(values[name], "~"); isRegexp {
 				_, names := groupsOf(expr)

@@ -66,7 +66,7 @@ func (k *checker) textsOf(s *section, path, where string, target reflect.Value, 
 			continue
 		}
 		if key.within == nil {
-			if key.form.texts {
+			if key.form.texts || key.form.textNames {
 				k.textsIn(at, field, key.form.with(scope))
 			}
 			continue
@@ -95,6 +95,10 @@ func (k *checker) textsIn(at spot, field reflect.Value, scope placeholder.Scope)
 		k.textList(at, *v, scope)
 	case *map[string]string:
 		for _, name := range sortedNames(*v) {
+			if at.form.textNames {
+				k.placeholders(spot{path: join(at.path, name), name: "a name", where: at.name + " of " + at.where, form: at.form}, name, scope)
+				continue
+			}
 			k.placeholders(spot{path: join(at.path, name), name: name, where: at.name + " of " + at.where, form: at.form}, (*v)[name], scope)
 		}
 	}
@@ -138,7 +142,7 @@ func (k *checker) groupNames(path string, s *Site) {
 	for i := range s.Routes {
 		at, r := element(join(path, "route"), i), &s.Routes[i]
 		check(spot{path: join(at, "regexp"), name: "regexp", where: "[[site.route]]", form: &form{}}, r.Regexp)
-		for name, values := range map[string]map[string]string{"header": r.Header, "query": r.Query, "cookie": r.Cookie} {
+		for name, values := range map[string]map[string]string{"header": r.Header, "query": r.Query, "cookie": r.Cookie, "value": r.Value} {
 			for _, of := range sortedNames(values) {
 				if expr, isRegexp := strings.CutPrefix(values[of], "~"); isRegexp {
 					check(spot{path: join(join(at, name), of), name: of, where: name + " of [[site.route]]", form: &form{}}, expr)

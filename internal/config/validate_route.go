@@ -23,6 +23,7 @@ func (k *checker) answers(path string, r *Route) []string {
 		{"user_dirs", r.UserDirs != nil},
 		{"redirect", r.Redirect != nil},
 		{"respond", r.Respond != nil},
+		{"goto", r.Goto != ""},
 		{"status", r.Status},
 		{"health", r.Health},
 	} {
@@ -41,13 +42,17 @@ func (k *checker) route(path string, s *Site, r *Route) {
 	case len(answers) > 1:
 		k.fail(join(path, answers[1]), fmt.Sprintf("%s has both %s and %s", where, answers[0], answers[1]), "make two routes; the first that matches wins")
 	case len(answers) == 0 && !rewrites:
-		k.fail(path, where+" has none of files, app, upstream, cgi, user_dirs, redirect, respond, status, health and rewrite: it leads nowhere", `add app = "NAME", upstream = "NAME" or files = { root = "FOLDER" }`)
+		k.fail(path, where+" has none of files, app, upstream, cgi, user_dirs, redirect, respond, goto, status, health and rewrite: it leads nowhere", `add app = "NAME", upstream = "NAME" or files = { root = "FOLDER" }`)
 	}
 	if r.App != "" {
 		known(k, join(path, "app"), r.App, "app", k.c.Apps)
 	}
 	if r.Upstream != "" {
 		known(k, join(path, "upstream"), r.Upstream, "upstream", k.c.Upstreams)
+	}
+	k.groups(path, where, s, r)
+	if r.Goto != "" && len(answers) == 1 {
+		k.onlyRewrites(path, where, r)
 	}
 	if r.Files != nil && r.Mount != "" {
 		k.fail(join(path, "mount"), where+" has mount beside files", `mount is for an app or back ends; files take strip = "/prefix"`)
@@ -103,6 +108,8 @@ func (k *checker) onTheWay(path string, s *Site, r *Route, answers []string) {
 		switch last := i == len(r.TryFiles)-1; {
 		case strings.HasPrefix(text, "=") && !last:
 			k.fail(element(at, i), fmt.Sprintf("try_files = %s in %s: a status stands before the end", quote(text), where), "leave out what follows it")
+		case strings.HasPrefix(text, "@") && !last:
+			k.fail(element(at, i), fmt.Sprintf("try_files = %s in %s: a group stands before the end", quote(text), where), "leave out what follows it")
 		case last && i == 0:
 			k.fail(at, "try_files in "+where+" has nothing but a last item, which is not looked for", `write try_files = ["{path}", "=404"]`)
 		}
@@ -134,18 +141,22 @@ func (k *checker) params(path, where string, r *Route, answers []string) {
 // onlyRewrites refuses keys that have no effect in a route that answers nothing.
 func (k *checker) onlyRewrites(path, where string, r *Route) {
 	route := reflect.ValueOf(r).Elem()
-	conditions := append(conditionKeys(), key{name: "not"}, key{name: "any"}, key{name: "rewrite"})
+	conditions := append(conditionKeys(), key{name: "not"}, key{name: "any"}, key{name: "rewrite"}, key{name: "group"}, key{name: "goto"})
+	does := "only rewrites"
+	if r.Goto != "" {
+		does = "only sends requests to a group"
+	}
 	for _, of := range routeSection.keys {
 		isCondition := slices.ContainsFunc(conditions, func(c key) bool { return c.name == of.name })
 		if at := join(path, of.name); !isCondition && !k.bad[at] && !route.FieldByName(of.field).IsZero() {
-			k.fail(at, fmt.Sprintf("%s has %s, and only rewrites: it would have no effect", where, of.name), "give it to the route that answers, or have this one answer")
+			k.fail(at, fmt.Sprintf("%s has %s, and %s: it would have no effect", where, of.name, does), "give it to the route that answers, or have this one answer")
 		}
 	}
 }
 
 // conditions reports whether a route has conditions beside path and regexp.
 func (r *Route) conditions() bool {
-	return len(r.Method)+len(r.Header)+len(r.Query)+len(r.Cookie)+len(r.Client)+len(r.Any) > 0 || r.Not != nil
+	return len(r.Method)+len(r.Header)+len(r.Query)+len(r.Cookie)+len(r.Client)+len(r.Value)+len(r.Exists)+len(r.Any) > 0 || r.Not != nil
 }
 
 // passesOn reports whether a request may go on with the routes below a route
@@ -174,7 +185,7 @@ func (u *unreached) by(path string) (string, bool) {
 }
 
 func (k *checker) routes(path string, s *Site, used map[string]bool) {
-	seen := unreached{before: make(map[string]bool)}
+	groups := make(map[string]*unreached) // of routes that are walked together
 	for j := range s.Routes {
 		at, r := element(path, j), &s.Routes[j]
 		if k.bad[at] {
@@ -189,6 +200,11 @@ func (k *checker) routes(path string, s *Site, used map[string]bool) {
 		used["app "+r.App], used["upstream "+r.Upstream] = true, true
 		if k.bad[join(at, "path")] || k.bad[join(at, "regexp")] {
 			continue
+		}
+		seen := groups[r.Group]
+		if seen == nil {
+			seen = &unreached{before: make(map[string]bool)}
+			groups[r.Group] = seen
 		}
 		before, taken := seen.by(r.Path)
 		switch {

@@ -170,6 +170,23 @@ func TestRequests(t *testing.T) {
 	})
 }
 
+func TestStatusAndSkipEmpty(t *testing.T) {
+	l := &Requests{Key: byHeader, Rate: Rate{1, time.Hour}, Burst: 1, Status: 503, SkipEmpty: true, State: NewState()}
+	h := l.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for i, want := range []struct {
+		key    string
+		status int
+	}{{"a", 200}, {"a", 503}, {"", 200}, {"", 200}} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Key", want.key)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != want.status {
+			t.Errorf("request %d: %d, want %d", i, w.Code, want.status)
+		}
+	}
+}
+
 func TestAppendClient(t *testing.T) {
 	same := map[string]string{}
 	for _, remote := range []string{

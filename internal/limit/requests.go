@@ -3,6 +3,7 @@ package limit
 // This file: how many requests of a key may come, and run at a time.
 
 import (
+	"cmp"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -29,6 +30,9 @@ type Requests struct {
 	Burst  int  // 0: Rate.Burst
 	AtOnce int  // requests that run at a time; 0: any number
 
+	Status    int  // of the answer to what is beyond; 0: 429
+	SkipEmpty bool // requests with an empty key are not bounded
+
 	State *State // required
 }
 
@@ -51,7 +55,7 @@ func (k *keys) put(b *[]byte) {
 }
 
 // Wrap lets requests reach next while there is room for them. Others are
-// answered with 429, and told in Retry-After when to come again.
+// answered with Status, and told in Retry-After when to come again.
 func (l *Requests) Wrap(next http.Handler) http.Handler {
 	h := &requests{Requests: *l, next: next}
 	if h.Burst <= 0 {
@@ -67,15 +71,15 @@ type requests struct {
 }
 
 func (h *requests) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	wait, left, ok := h.enter(r)
+	wait, left, counted, ok := h.enter(r)
 	switch {
 	case wait > 0:
-		refuse(w, wait)
+		h.refuse(w, wait)
 		return
 	case !ok:
-		refuse(w, time.Second)
+		h.refuse(w, time.Second)
 		return
-	case h.AtOnce > 0:
+	case h.AtOnce > 0 && counted:
 		defer h.State.Running.Leave(left)
 	}
 	h.next.ServeHTTP(w, r)
@@ -83,13 +87,16 @@ func (h *requests) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // enter counts a request. One that there is no room for has not used up any of
 // its rate.
-func (h *requests) enter(r *http.Request) (wait time.Duration, at uint64, ok bool) {
+func (h *requests) enter(r *http.Request) (wait time.Duration, at uint64, counted, ok bool) {
 	b := h.keys.get()
 	defer h.keys.put(b)
 	*b = h.Key((*b)[:0], r)
+	if h.SkipEmpty && len(*b) == 0 {
+		return 0, 0, false, true
+	}
 	if h.AtOnce > 0 {
 		if at, ok = h.State.Running.Enter(*b, h.AtOnce); !ok {
-			return 0, 0, false
+			return 0, 0, true, false
 		}
 	}
 	if h.Rate.N > 0 {
@@ -97,13 +104,14 @@ func (h *requests) enter(r *http.Request) (wait time.Duration, at uint64, ok boo
 			h.State.Running.Leave(at)
 		}
 	}
-	return wait, at, true
+	return wait, at, true, true
 }
 
-func refuse(w http.ResponseWriter, wait time.Duration) {
+func (h *requests) refuse(w http.ResponseWriter, wait time.Duration) {
 	seconds := max(1, int64((wait+time.Second-1)/time.Second))
 	w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
-	http.Error(w, "Too Many Requests", http.StatusTooManyRequests)
+	status := cmp.Or(h.Status, http.StatusTooManyRequests)
+	http.Error(w, http.StatusText(status), status)
 }
 
 // AppendClient appends what stands for a client in a key, by its RemoteAddr: an

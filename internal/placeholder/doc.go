@@ -6,6 +6,7 @@
 //
 //	{path}         the path, decoded: "/a b"
 //	{uri}          the path and the query, encoded: "/a%20b?x=1"
+//	{request_uri}  the same as the client sent them, whatever was rewritten
 //	{query}        the query, encoded, without its "?"
 //	{query.NAME}   the first value of a name in the query, decoded
 //	{header.NAME}  a header of the request; several of one name with ", " between

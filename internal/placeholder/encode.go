@@ -32,7 +32,7 @@ func byteSet(others string) *[256]bool {
 
 // AppendURL appends the text as a URL, or as the path and query of one. Values
 // are encoded: before the text's first "?" as of a path, behind it as of a
-// query, so that none ends the part that it stands in. {uri} and {query} are
+// query, so that none ends the part that it stands in. {uri}, {request_uri} and {query} are
 // encoded already, and what a map gives is written by whoever wrote the text:
 // they may hold what a URL may. Where {query} is the last and empty, the "?" or
 // "&" before it goes as well. Of the fixed text, what no URL can hold is
@@ -52,9 +52,9 @@ func (t *Text) AppendURLWith(dst []byte, r *http.Request, with any) []byte {
 			dst = p.append(dst, r, with)
 		}
 		switch {
-		case p.what == fixed || p.what == uri || p.what == query || p.what == mapped:
+		case p.what == fixed || p.what == uri || p.what == requestURI || p.what == query || p.what == mapped:
 			set = urlByte
-			if p.what == uri || p.what == query {
+			if p.what == uri || p.what == requestURI || p.what == query {
 				set = sentByte
 			}
 			inQuery = inQuery || bytes.IndexByte(dst[from:], '?') >= 0
@@ -158,7 +158,7 @@ func (t *Text) Host() string {
 		return ""
 	}
 	switch t.parts[at+1].what {
-	case path, uri, query, queryValue, header, cookie, user, authValue, group, namedGroup:
+	case path, uri, requestURI, query, queryValue, header, cookie, user, authValue, group, namedGroup:
 	default:
 		return ""
 	}

@@ -81,6 +81,7 @@ const (
 	fixed what = iota
 	path
 	uri
+	requestURI
 	query
 	queryValue
 	header
@@ -104,7 +105,7 @@ const (
 // plainNames are the names without a key.
 var plainNames = map[string]what{
 	"path": path, "uri": uri, "query": query, "host": host, "port": port, "method": method, "scheme": scheme,
-	"client": client, "user": user, "request_id": requestID,
+	"client": client, "user": user, "request_id": requestID, "request_uri": requestURI,
 }
 
 // families are the names with a key behind a dot.

@@ -31,6 +31,7 @@ func scope(t testing.TB) Scope {
 // asked is a request with everything in it.
 func asked() *http.Request {
 	r := httptest.NewRequest("GET", "/a%20b/c?x=1+2&y=%26&x=3", nil)
+	r.RequestURI = "http://a.example.com/sent%20so?y"
 	r.Host, r.RemoteAddr = "A.example.com:8080", "192.0.2.1:1234"
 	r.Header = http.Header{"Accept": {"a", "b"}, "X-Evil": {"a\r\nSet-Cookie: b"}, "Cookie": {"id=7; other=8"}, "X-Request-Id": {"q1"}}
 	r, f := Keep(r)
@@ -56,6 +57,7 @@ func TestAppend(t *testing.T) {
 		{"{method} {client} {user} {request_id}", "GET 192.0.2.1 ann q1"},
 		{"{0}|{1}|{2}", "/a b/c|a b|c&d?"},
 		{"{lang}", "de"},
+		{"{request_uri}", "/sent%20so?y"},
 		{"{env.HOME}/{env.EMPTY}x{env.BRACE}", "/home/x/x{path}"},
 		{"{map.site}", "one"},
 		{"{{path}", "{path}"},

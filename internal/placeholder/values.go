@@ -47,6 +47,8 @@ func (p *part) append(dst []byte, r *http.Request, with any) []byte {
 			dst = append(append(dst, '?'), r.URL.RawQuery...)
 		}
 		return dst
+	case requestURI:
+		return append(dst, sentURI(r)...)
 	case queryValue:
 		return appendQueryValue(dst, r.URL.RawQuery, p.text)
 	case header:
@@ -110,6 +112,23 @@ func (p *part) plain(r *http.Request) string {
 		return FoundOf(r).named(p.text)
 	}
 	return ""
+}
+
+// sentURI is the path and the query as the client sent them; of the absolute
+// form (RFC 9112, section 3.2.2) what follows the host.
+func sentURI(r *http.Request) string {
+	uri := r.RequestURI
+	if _, after, ok := strings.Cut(uri, "://"); ok && !strings.HasPrefix(uri, "/") {
+		at := strings.IndexAny(after, "/?")
+		if at < 0 {
+			return "/"
+		}
+		uri = after[at:]
+	}
+	if uri == "" || uri[0] == '?' {
+		return "/" + uri
+	}
+	return uri
 }
 
 // Client is the client's address without its port; "" over a Unix socket.

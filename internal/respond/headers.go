@@ -3,16 +3,20 @@ package respond
 import "net/http"
 
 // Headers changes the headers of responses, whatever their status: first
-// Remove, then Set, then Add.
+// Remove, then Set, then Add; and SetUnlessError and AddUnlessError for those
+// that are no errors.
 type Headers struct {
 	Remove []string // canonical
 	Set    []Header
 	Add    []Header
+
+	SetUnlessError []Header
+	AddUnlessError []Header
 }
 
 // Wrap puts them around next.
 func (c *Headers) Wrap(next http.Handler) http.Handler {
-	if len(c.Remove)+len(c.Set)+len(c.Add) == 0 {
+	if len(c.Remove)+len(c.Set)+len(c.Add)+len(c.SetUnlessError)+len(c.AddUnlessError) == 0 {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -21,7 +25,7 @@ func (c *Headers) Wrap(next http.Handler) http.Handler {
 		next.ServeHTTP(out, r)
 		if !out.wrote { // the server sends the head
 			out.wrote = true
-			c.change(w.Header(), r)
+			c.change(w.Header(), r, http.StatusOK)
 		}
 	})
 }
@@ -34,11 +38,11 @@ type changed struct {
 }
 
 func (c *changed) head(status int) int {
-	c.headers.change(c.Header(), c.r)
+	c.headers.change(c.Header(), c.r, status)
 	return status
 }
 
-func (c *Headers) change(h http.Header, r *http.Request) {
+func (c *Headers) change(h http.Header, r *http.Request, status int) {
 	for _, name := range c.Remove {
 		delete(h, name)
 	}
@@ -46,6 +50,17 @@ func (c *Headers) change(h http.Header, r *http.Request) {
 		h[one.Name] = []string{one.Line(r)}
 	}
 	for _, one := range c.Add {
+		h[one.Name] = append(h[one.Name], one.Line(r))
+	}
+	switch status { // as nginx's add_header has it without "always"
+	case 200, 201, 204, 206, 301, 302, 303, 304, 307, 308:
+	default:
+		return
+	}
+	for _, one := range c.SetUnlessError {
+		h[one.Name] = []string{one.Line(r)}
+	}
+	for _, one := range c.AddUnlessError {
 		h[one.Name] = append(h[one.Name], one.Line(r))
 	}
 }

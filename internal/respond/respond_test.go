@@ -87,6 +87,17 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
+func TestHeadersUnlessError(t *testing.T) {
+	h := Headers{SetUnlessError: []Header{{"X-Set", text(t, "{method}")}}, AddUnlessError: []Header{{"X-Add", text(t, "more")}}}
+	for status, want := range map[int]string{200: "GET more", 206: "GET more", 304: "GET more", 202: " ", 404: " ", 500: " "} {
+		w := httptest.NewRecorder()
+		h.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		if got := w.Header().Get("X-Set") + " " + w.Header().Get("X-Add"); got != want {
+			t.Errorf("%d: %q, want %q", status, got, want)
+		}
+	}
+}
+
 func TestFixed(t *testing.T) {
 	tests := []struct {
 		name    string

@@ -68,7 +68,7 @@ func TestStepsDoNotGrow(t *testing.T) {
 		}
 		most := 0
 		for _, path := range targets(n) {
-			c := s.index.candidates(path, 0)
+			c := s.main.index.candidates(path, 0)
 			for c.next() >= 0 {
 			}
 			most = max(most, c.steps)
@@ -203,8 +203,8 @@ func TestRoutingAllocates(t *testing.T) {
 
 // linear finds a route as the documentation says it: each in turn.
 func linear(s *Routes, r *http.Request, from int) int {
-	for i := from; i < len(s.routes); i++ {
-		if s.routes[i].takes(r, singleSlashes(r), false) != nil {
+	for i := from; i < len(s.main.routes); i++ {
+		if s.main.routes[i].takes(r, singleSlashes(r), false) != nil {
 			return i
 		}
 	}
@@ -289,7 +289,7 @@ func FuzzMatcher(f *testing.F) {
 		for _, p := range []string{path, "/" + some(rng, pieces[:10], 4)} {
 			r.URL = &url.URL{Path: p, RawQuery: "x=" + value}
 			start := max(0, int(from))
-			got, _ := s.find(r, &walk{from: start, tried: -1})
+			got, _ := s.find(r, &walk{block: &s.main, from: start})
 			want := linear(s, r, start)
 			if got != want {
 				t.Fatalf("seed %d, path %q, from %d: the index finds %d, the routes %d", seed, p, start, got, want)

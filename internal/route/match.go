@@ -22,6 +22,8 @@ type Match struct {
 	Query   []Condition    // of the first values of names in the query
 	Cookie  []Condition    // of cookies
 	Client  []netip.Prefix // one of which has the client's address
+	Value   []Value        // of texts
+	Exists  []Exists       // of files
 	Not     *Match         // must not hold
 }
 
@@ -36,6 +38,7 @@ type compiled struct {
 	any []matcher
 
 	doubled bool // a path or a regexp of it has two slashes in a row
+	number  int  // among all routes of the site, from 1
 }
 
 // matcher is a Match, ready.
@@ -46,6 +49,8 @@ type matcher struct {
 	methods []string
 	values  []condition
 	client  []netip.Prefix
+	texts   []condition
+	files   []Exists
 	not     *matcher
 }
 
@@ -64,6 +69,7 @@ type condition struct {
 	how  how
 	text string
 	re   *regexp.Regexp
+	from *placeholder.Text
 }
 
 type source uint8
@@ -72,6 +78,7 @@ const (
 	ofHeader source = iota
 	ofQuery
 	ofCookie
+	ofText
 )
 
 type how uint8
@@ -84,7 +91,7 @@ const (
 
 func compile(in *Route) (compiled, error) {
 	c := compiled{Route: *in}
-	if in.Handler == nil && in.Rewrite == nil {
+	if in.Handler == nil && in.Rewrite == nil && in.Goto == "" {
 		return c, fmt.Errorf("leads nowhere")
 	}
 	if in.Handler == nil && in.Try != nil {
@@ -140,6 +147,15 @@ func compileMatch(in *Match) (matcher, error) {
 			m.values = append(m.values, ready)
 		}
 	}
+	for _, v := range in.Value {
+		ready, err := compileCondition(ofText, Condition{Value: v.Value})
+		if err != nil {
+			return m, err
+		}
+		ready.from = v.Text
+		m.texts = append(m.texts, ready)
+	}
+	m.files = in.Exists
 	if in.Not != nil {
 		not, err := compileMatch(in.Not)
 		if err != nil {
@@ -188,30 +204,53 @@ func (c *compiled) takes(r, single *http.Request, keep bool) *http.Request {
 // the groups of their regexps if it does.
 func (c *compiled) holds(r *http.Request, keep bool) bool {
 	var groups []string
-	if !c.own.holds(r, keep, &groups) {
+	if !c.own.first(r, keep, &groups) {
 		return false
 	}
-	if len(c.any) > 0 && !slices.ContainsFunc(c.any, func(m matcher) bool { return m.holds(r, false, nil) }) {
-		return false
+	var found *placeholder.Found
+	if keep {
+		found = placeholder.FoundOf(r)
 	}
-	if !keep {
-		return c.When == nil || len(c.When.Append(nil, r)) > 0
-	}
-	found := placeholder.FoundOf(r)
 	if found == nil {
-		return c.When == nil || len(c.When.Append(nil, r)) > 0
+		return c.rest(r)
 	}
 	before := *found
 	c.own.keep(r, found, groups)
-	if c.When != nil && len(c.When.Append(nil, r)) == 0 {
+	if !c.rest(r) {
 		*found = before
 		return false
 	}
 	return true
 }
 
-// holds goes from what costs little to what costs more.
-func (m *matcher) holds(r *http.Request, keep bool, groups *[]string) bool {
+// rest is what is looked at once the groups of the route's regexp are known,
+// which texts may name.
+func (c *compiled) rest(r *http.Request) bool {
+	return c.own.rest(r) &&
+		(len(c.any) == 0 || slices.ContainsFunc(c.any, func(m matcher) bool { return m.holds(r) })) &&
+		(c.When == nil || len(c.When.Append(nil, r)) > 0)
+}
+
+// holds reports whether all conditions hold; it keeps no groups.
+func (m *matcher) holds(r *http.Request) bool { return m.first(r, false, nil) && m.rest(r) }
+
+// rest is the conditions that may want the groups of the route's regexp.
+func (m *matcher) rest(r *http.Request) bool {
+	for i := range m.texts {
+		if !m.texts[i].holds(r) {
+			return false
+		}
+	}
+	for i := range m.files {
+		if !m.files[i].holds(r) {
+			return false
+		}
+	}
+	return m.not == nil || !m.not.holds(r)
+}
+
+// first is all other conditions, from what costs little to what costs more.
+func (m *matcher) first(r *http.Request, keep bool, groups *[]string) bool {
 	switch path := r.URL.Path; {
 	case m.kind == exact && path != m.path, m.kind == prefix && !strings.HasPrefix(path, m.path):
 		return false
@@ -224,9 +263,6 @@ func (m *matcher) holds(r *http.Request, keep bool, groups *[]string) bool {
 		if !m.values[i].holds(r) {
 			return false
 		}
-	}
-	if m.not != nil && m.not.holds(r, false, nil) {
-		return false
 	}
 	if m.re == nil {
 		return true
@@ -244,10 +280,12 @@ func (m *matcher) keep(r *http.Request, found *placeholder.Found, groups []strin
 		found.Groups = groups
 		name(found, m.re, groups)
 	}
-	for i := range m.values {
-		if c := &m.values[i]; c.how == matches && c.re.NumSubexp() > 0 {
-			value, _ := c.value(r)
-			name(found, c.re, c.re.FindStringSubmatch(value))
+	for _, list := range [...][]condition{m.values, m.texts} {
+		for i := range list {
+			if c := &list[i]; c.how == matches && c.re.NumSubexp() > 0 {
+				value, _ := c.value(r)
+				name(found, c.re, c.re.FindStringSubmatch(value))
+			}
 		}
 	}
 }
@@ -275,7 +313,7 @@ func (c *condition) holds(r *http.Request) bool {
 	case present:
 		return there
 	case matches:
-		return there && c.re.MatchString(value)
+		return (there || c.of == ofText) && c.re.MatchString(value)
 	}
 	return value == c.text
 }
@@ -283,6 +321,9 @@ func (c *condition) holds(r *http.Request) bool {
 // value is what a request has of a condition's name.
 func (c *condition) value(r *http.Request) (string, bool) {
 	switch c.of {
+	case ofText:
+		value := c.from.Expand(r)
+		return value, value != ""
 	case ofQuery:
 		return placeholder.QueryValue(r.URL.RawQuery, c.name)
 	case ofCookie:

@@ -19,6 +19,9 @@
 //     site's Fallback answers, and without one a 404.
 //   - may change the path on the way (Route.Rewrite, Route.Try); what comes of
 //     that is refused as above.
+//   - may send a request to a group (Route.Goto, Try.Group): the routes of that
+//     name, which no request comes to otherwise, are walked in its place, and
+//     a request that none of them takes is a 404.
 //
 // A path is exact ("/favicon.ico"), or a prefix when it ends in "*":
 // "/media/*" matches "/media/" and "/media/a/b", and not "/media", which has
@@ -45,13 +48,18 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"millrace/internal/placeholder"
 )
 
-// maxRewrites is how often one request may begin anew at the first route.
-const maxRewrites = 10
+// maxRewrites is how often one request may begin anew at the first route, and
+// maxJumps how often it may be sent to a group.
+const (
+	maxRewrites = 10
+	maxJumps    = 50
+)
 
 // Site is what answers for some hosts.
 type Site struct {
@@ -83,21 +91,35 @@ type Route struct {
 	// found in its context. Nil: the route takes all that matches.
 	Pick func(r *http.Request) (*http.Request, bool)
 
+	// Group is the group that the route belongs to; empty: to none, so that it is
+	// walked for each request.
+	Group string
+
+	// Goto is the group whose routes the request goes on with, in place of
+	// Handler. Empty: none.
+	Goto string
+
 	Handler http.Handler
 }
 
 // Routes are the routes of a site. They do not change once they serve.
 type Routes struct {
-	routes   []compiled
-	index    index
+	main     block
+	groups   map[string]*block
 	fallback http.Handler
 	log      *slog.Logger
 	keep     bool
 }
 
+// block is routes that are walked together.
+type block struct {
+	routes []compiled
+	index  index
+}
+
 // NewSite makes the handler of a site's routes.
 func NewSite(s Site) (*Routes, error) {
-	c := &Routes{fallback: s.Fallback, log: s.Log, routes: make([]compiled, len(s.Routes))}
+	c := &Routes{fallback: s.Fallback, log: s.Log, groups: make(map[string]*block)}
 	if c.fallback == nil {
 		c.fallback = http.HandlerFunc(notFound)
 	}
@@ -106,8 +128,24 @@ func NewSite(s Site) (*Routes, error) {
 		if err != nil {
 			return nil, fmt.Errorf("route %d: %w", i+1, err)
 		}
-		c.routes[i] = r
-		c.index.add(i, r.keys())
+		r.number = i + 1
+		in := &c.main
+		if r.Group != "" {
+			if in = c.groups[r.Group]; in == nil {
+				in = &block{}
+				c.groups[r.Group] = in
+			}
+		}
+		in.index.add(len(in.routes), r.keys())
+		in.routes = append(in.routes, r)
+	}
+	for i := range s.Routes {
+		r := &s.Routes[i]
+		for _, name := range []string{r.Goto, r.Try.group()} {
+			if name != "" && c.groups[name] == nil {
+				return nil, fmt.Errorf("route %d: there is no group %q", i+1, name)
+			}
+		}
 	}
 	return c, nil
 }
@@ -127,13 +165,17 @@ func (s *Routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "400 bad request: "+problem, http.StatusBadRequest)
 		return
 	}
-	for at := (walk{tried: -1}); ; {
+	for at := (walk{block: &s.main}); ; {
 		i, next := s.find(r, &at)
 		if i < 0 {
+			if at.block != &s.main {
+				notFound(w, r)
+				return
+			}
 			s.fallback.ServeHTTP(w, r)
 			return
 		}
-		rt := &s.routes[i]
+		rt := &at.block.routes[i]
 		if rt.Rewrite != nil || rt.Try != nil {
 			var done bool
 			if next, done = s.goOn(w, next, i, &at); done {
@@ -152,6 +194,13 @@ func (s *Routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 			next = picked
 		}
+		if rt.Goto != "" {
+			if !s.jump(w, next, rt, &at, rt.Goto) {
+				return
+			}
+			r = next
+			continue
+		}
 		rt.Handler.ServeHTTP(w, next)
 		return
 	}
@@ -159,36 +208,42 @@ func (s *Routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // walk is where a request stands among the routes.
 type walk struct {
-	from    int   // the first route that is still to be tried
-	on      bool  // no handler was found yet
-	repeats int   // how often it began anew
-	tried   int   // a route whose files were looked for; -1: none
-	more    []int // others of the kind
+	block   *block
+	from    int         // the first route of it that is still to be tried
+	on      bool        // no handler was found yet
+	repeats int         // how often it began anew
+	jumps   int         // how often it was sent to a group
+	tried   *compiled   // a route whose files were looked for; nil: none
+	more    []*compiled // others of the kind
 }
 
-func (at *walk) passed(i int) bool {
-	if i == at.tried {
-		return true
+func (at *walk) passed(rt *compiled) bool {
+	return rt == at.tried || slices.Contains(at.more, rt)
+}
+
+// jump sends a request to a group. False: it has been sent so often that it was
+// answered with an error.
+func (s *Routes) jump(w http.ResponseWriter, r *http.Request, rt *compiled, at *walk, group string) bool {
+	at.block, at.from, at.on = s.groups[group], 0, false
+	if at.jumps++; at.jumps > maxJumps {
+		s.says("a request is sent from group to group without end", r, rt, nil)
+		http.Error(w, "500 internal server error", http.StatusInternalServerError)
+		return false
 	}
-	for _, j := range at.more {
-		if i == j {
-			return true
-		}
-	}
-	return false
+	return true
 }
 
 // find returns the first route, from where the request stands, whose
 // conditions hold, and the request as it is for that route; -1: none does.
 func (s *Routes) find(r *http.Request, at *walk) (int, *http.Request) {
 	single := singleSlashes(r)
-	c := s.index.candidates(single.URL.Path, at.from)
+	c := at.block.index.candidates(single.URL.Path, at.from)
 	for {
 		i := c.next()
 		if i < 0 {
 			return -1, r
 		}
-		if rt := &s.routes[i]; rt.Try == nil || !at.passed(i) {
+		if rt := &at.block.routes[i]; rt.Try == nil || !at.passed(rt) {
 			if next := rt.takes(r, single, s.keep); next != nil {
 				return i, next
 			}
@@ -199,19 +254,19 @@ func (s *Routes) find(r *http.Request, at *walk) (int, *http.Request) {
 // goOn rewrites a request as a route says, and looks for its files. Done says
 // that it was answered; at.on that it is to go on among the routes.
 func (s *Routes) goOn(w http.ResponseWriter, r *http.Request, i int, at *walk) (next *http.Request, done bool) {
-	rt := &s.routes[i]
+	rt := &at.block.routes[i]
 	if rt.Rewrite != nil {
-		if r = s.rewrite(w, r, i, rt.Rewrite); r == nil {
+		if r = s.rewrite(w, r, rt, rt.Rewrite); r == nil {
 			return nil, true
 		}
-		if rt.Handler == nil {
+		if rt.Handler == nil && rt.Goto == "" {
 			at.on, at.from = true, i+1
 			if rt.Repeat {
-				at.from = 0
+				at.block, at.from = &s.main, 0
 				at.repeats++
 			}
 			if at.repeats > maxRewrites {
-				s.says("a request is rewritten without end", r, i, nil)
+				s.says("a request is rewritten without end", r, rt, nil)
 				http.Error(w, "500 internal server error", http.StatusInternalServerError)
 				return nil, true
 			}
@@ -223,13 +278,18 @@ func (s *Routes) goOn(w http.ResponseWriter, r *http.Request, i int, at *walk) (
 	}
 	to, status := rt.Try.look(r)
 	switch {
-	case status == statusNext: // on with the last, at the first route
-		if at.tried < 0 {
-			at.tried = i
+	case status == statusNext: // on with the last, at the first route, or in a group
+		if at.tried == nil {
+			at.tried = rt
 		} else {
-			at.more = append(at.more, i)
+			at.more = append(at.more, rt)
 		}
-		at.on, at.from = true, 0
+		if to == nil {
+			done = !s.jump(w, r, rt, at, rt.Try.Group)
+			at.on = true
+			return r, done
+		}
+		at.block, at.on, at.from = &s.main, true, 0
 	case status != 0:
 		http.Error(w, fmt.Sprintf("%d %s", status, strings.ToLower(http.StatusText(status))), status)
 		return nil, true
@@ -237,15 +297,15 @@ func (s *Routes) goOn(w http.ResponseWriter, r *http.Request, i int, at *walk) (
 	if to == nil {
 		return r, false
 	}
-	r = s.rewrite(w, r, i, to)
+	r = s.rewrite(w, r, rt, to)
 	return r, r == nil
 }
 
 // rewrite is Rewrite for a route. Nil: it was refused, and answered.
-func (s *Routes) rewrite(w http.ResponseWriter, r *http.Request, i int, to *placeholder.Text) *http.Request {
+func (s *Routes) rewrite(w http.ResponseWriter, r *http.Request, rt *compiled, to *placeholder.Text) *http.Request {
 	next, err := Rewrite(r, to)
 	if err != nil {
-		s.says("a request cannot be rewritten", r, i, err)
+		s.says("a request cannot be rewritten", r, rt, err)
 		http.Error(w, "500 internal server error", http.StatusInternalServerError)
 		return nil
 	}
@@ -256,11 +316,11 @@ func (s *Routes) rewrite(w http.ResponseWriter, r *http.Request, i int, to *plac
 	return next
 }
 
-func (s *Routes) says(what string, r *http.Request, i int, err error) {
+func (s *Routes) says(what string, r *http.Request, rt *compiled, err error) {
 	if s.log == nil {
 		return
 	}
-	args := []any{"route", i + 1, "method", r.Method, "uri", r.RequestURI, "host", r.Host}
+	args := []any{"route", rt.number, "method", r.Method, "uri", r.RequestURI, "host", r.Host}
 	if err != nil {
 		args = append(args, "error", err)
 	} else {

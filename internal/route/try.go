@@ -17,8 +17,10 @@ type Try struct {
 	Paths []*placeholder.Text
 
 	// Else is the path that the request goes on with at the first route, past
-	// this one, where none is there; nil: it is answered with Status.
+	// this one, where none is there; nil: it goes on as it is with the routes of
+	// Group, or without one is answered with Status.
 	Else   *placeholder.Text
+	Group  string
 	Status int
 
 	// Exists reports whether a file, or for a path that ends with a slash a
@@ -39,10 +41,18 @@ func (t *Try) look(r *http.Request) (*placeholder.Text, int) {
 			return text, 0
 		}
 	}
-	if t.Else != nil {
+	if t.Else != nil || t.Group != "" {
 		return t.Else, statusNext
 	}
 	return nil, t.Status
+}
+
+// group is the group that requests may be sent to; "": none.
+func (t *Try) group() string {
+	if t == nil {
+		return ""
+	}
+	return t.Group
 }
 
 // IsFolder reports whether a path that is looked for is a folder's.

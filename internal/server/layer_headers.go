@@ -35,6 +35,12 @@ func changeHeaders(at *place, c *config.Headers, next http.Handler) (http.Handle
 	if h.Add, err = headers(at, "headers.add", c.Add); err != nil {
 		return nil, err
 	}
+	if h.SetUnlessError, err = headers(at, "headers.set_unless_error", c.SetUnlessError); err != nil {
+		return nil, err
+	}
+	if h.AddUnlessError, err = headers(at, "headers.add_unless_error", c.AddUnlessError); err != nil {
+		return nil, err
+	}
 	return h.Wrap(next), nil
 }
 

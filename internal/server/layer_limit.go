@@ -26,7 +26,7 @@ func layerLimit(b *builder, at *place, next http.Handler) (http.Handler, error) 
 	if err != nil {
 		return nil, err
 	}
-	l := &limit.Requests{Key: key, Burst: c.Burst, AtOnce: c.Connections, State: b.limitState(&of, c.By)}
+	l := &limit.Requests{Key: key, Burst: c.Burst, AtOnce: c.Connections, Status: c.Status, SkipEmpty: c.SkipEmpty, State: b.limitState(&of, c.By)}
 	if c.Rate != "" {
 		if l.Rate, err = limit.ParseRate(c.Rate); err != nil { // package config has checked it
 			return nil, fmt.Errorf("rate in %s: %w", at.name, err)

@@ -20,11 +20,12 @@ import (
 func (b *builder) routing(at *place, r *config.Route) (route.Route, error) {
 	out := route.Route{}
 	var err error
-	if out.Match, err = match(r.Match()); err != nil {
+	out.Group, out.Goto = r.Group, r.Goto
+	if out.Match, err = at.match(r.Match()); err != nil {
 		return out, err
 	}
 	for _, one := range r.Any {
-		m, err := match(one)
+		m, err := at.match(one)
 		if err != nil {
 			return out, err
 		}
@@ -47,14 +48,28 @@ func (b *builder) routing(at *place, r *config.Route) (route.Route, error) {
 }
 
 // match is conditions as package route has them.
-func match(c config.Match) (route.Match, error) {
+func (at *place) match(c config.Match) (route.Match, error) {
 	m := route.Match{Path: c.Path, Regexp: c.Regexp, Methods: c.Method, Header: conditions(c.Header), Query: conditions(c.Query), Cookie: conditions(c.Cookie)}
 	var err error
 	if m.Client, err = prefixes(c.Client); err != nil {
 		return m, err
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Value)) {
+		text, err := at.text("value", name)
+		if err != nil {
+			return m, err
+		}
+		m.Value = append(m.Value, route.Value{Text: text, Value: c.Value[name]})
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Exists)) {
+		text, err := at.text("exists", name)
+		if err != nil {
+			return m, err
+		}
+		m.Exists = append(m.Exists, route.Exists{Path: text, Kind: kinds[c.Exists[name]]})
+	}
 	if c.Not != nil {
-		not, err := match(*c.Not)
+		not, err := at.match(*c.Not)
 		if err != nil {
 			return m, err
 		}
@@ -62,6 +77,9 @@ func match(c config.Match) (route.Match, error) {
 	}
 	return m, nil
 }
+
+// kinds are what exists may say; package config has checked it.
+var kinds = map[string]route.Kind{"any": route.AnyKind, "file": route.File, "folder": route.Folder, "none": route.NoKind}
 
 func conditions(table map[string]string) []route.Condition {
 	var all []route.Condition
@@ -97,6 +115,10 @@ func (b *builder) tryFiles(at *place, h http.Handler) (*route.Try, error) {
 			if t.Status, err = strconv.Atoi(code); err != nil {
 				return nil, fmt.Errorf("try_files in %s: %w", at.name, err)
 			}
+			break
+		}
+		if group, isGroup := strings.CutPrefix(item, "@"); isGroup && i == len(list)-1 {
+			t.Group = group
 			break
 		}
 		text, err := at.text("try_files", item)
