@@ -10,11 +10,14 @@ import (
 )
 
 func checkCommand() *cobra.Command {
-	return &cobra.Command{
+	f := &foreignFlags{}
+	cmd := &cobra.Command{
 		Use:   "check [CONFIG]",
 		Short: "Validate a configuration and start nothing",
 		Long: `Validate a configuration, by default the millrace.toml of this folder, and start nothing.
-Every problem is said with its file, line and column; the exit status is 2 then.`,
+Every problem is said with its file, line and column; the exit status is 2 then.
+A configuration of lighttpd, nginx or Apache is one that can be served as it is; what of
+it cannot be carried over is a problem.`,
 		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := configName
@@ -24,7 +27,11 @@ Every problem is said with its file, line and column; the exit status is 2 then.
 			if isFolder(path) {
 				path = filepath.Join(path, configName)
 			}
-			c, err := config.Load(path)
+			load := config.Load
+			if f.means(path) {
+				load = f.load
+			}
+			c, err := load(path)
 			if err != nil {
 				return err
 			}
@@ -35,4 +42,6 @@ Every problem is said with its file, line and column; the exit status is 2 then.
 			return err
 		},
 	}
+	f.register(cmd.Flags())
+	return cmd
 }

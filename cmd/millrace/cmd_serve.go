@@ -24,6 +24,7 @@ func serveCommand() *cobra.Command {
                    wsgi.py, app.py; none of them: a demo app that lists its environ
   module:callable  a WSGI app
   FILE.toml        a configuration
+  FILE             a configuration of lighttpd, nginx or Apache, as it is
 
 Flags go before what the configuration says; those about workers are for every app.
 

@@ -194,7 +194,7 @@ func (f *installFlags) spec(target string) (*install.Spec, error) {
 	}
 	c := &config.Config{}
 	if file != "" {
-		if c, err = config.Load(file); err != nil {
+		if c, err = loadFile(file); err != nil {
 			return nil, err
 		}
 	} else {

@@ -30,7 +30,7 @@ func controlOf(given, target string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if file != "" {
+	if file != "" && !isForeign(file) { // another server's says nothing of a control socket
 		if c, err := config.Load(file); err != nil {
 			return brokenControl(place, err)
 		} else if c.Server.Control != "" {
@@ -70,7 +70,7 @@ func placeOf(target string) (place, file string, err error) {
 		if in, err := os.Stat(filepath.Join(target, configName)); err == nil && in.Mode().IsRegular() {
 			file = filepath.Join(target, configName)
 		}
-	case filepath.Ext(target) != ".toml": // the same
+	case filepath.Ext(target) == ".py": // the same
 		place = "."
 	case filepath.Base(target) == configName:
 		place, file = filepath.Dir(target), target
@@ -95,7 +95,7 @@ func missingPlace(target string) string {
 	switch {
 	case filepath.Base(target) == configName:
 		return filepath.Dir(target)
-	case filepath.Ext(target) == ".toml", strings.ContainsRune(target, filepath.Separator) && !strings.Contains(target, ":"):
+	case filepath.Ext(target) == ".toml", filepath.Ext(target) == ".conf", strings.ContainsRune(target, filepath.Separator) && !strings.Contains(target, ":"):
 		return target
 	}
 	return "." // module:callable

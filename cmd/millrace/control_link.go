@@ -21,7 +21,7 @@ func namedPlace(target string) (string, error) {
 	switch {
 	case err != nil:
 		target = missingPlace(target)
-	case !info.IsDir() && filepath.Ext(target) != ".toml":
+	case !info.IsDir() && filepath.Ext(target) == ".py":
 		target = "."
 	case !info.IsDir() && filepath.Base(target) == configName:
 		target = filepath.Dir(target)

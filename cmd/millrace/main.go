@@ -3,6 +3,7 @@
 //	millrace serve [TARGET]    serve a project, an app or a configuration
 //	millrace runfcgi [k=v …]   serve an app to another web server, as Django's runfcgi does
 //	millrace check [CONFIG]    validate a configuration, start nothing
+//	millrace adapt FILE        a configuration of another server as a millrace.toml
 //	millrace status [TARGET]   what the running server does
 //	millrace reload [TARGET]   a new generation of its apps, and its configuration anew
 //	millrace maintenance on|off [TARGET]  503 and a page, until it is over
@@ -25,7 +26,8 @@
 // to what is to be served), banner.go (what it says of it), control.go (where
 // the control socket is), keep.go (the keeper of two processes) and
 // front.go (the other), with --reload watch.go and service.go (a server with its
-// log and its signals in one), and package server. `runfcgi` is package adapt (from
+// log and its signals in one), and package server; foreign.go is what it, `check` and
+// `adapt` do with configurations of other servers. `runfcgi` is package adapt (from
 // the arguments to a configuration), runfcgi_plan.go, daemon_unix.go (in the
 // background), cgi.go (one request), and service.go again. `request` and
 // `bench` are endpoint.go (a URL), outgoing.go (what is sent), roundtrip.go (over
@@ -123,7 +125,7 @@ func (m Main) command() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{problem: err.Error(), hint: "millrace " + strings.TrimSpace(strings.TrimPrefix(cmd.CommandPath(), "millrace")+" --help") + " lists the flags"}
 	})
-	root.AddCommand(serveCommand(), runfcgiCommand(), checkCommand(), statusCommand(), reloadCommand(), upgradeCommand(), maintenanceCommand(), purgeCommand(), profileCommand(), upstreamCommand(), stopCommand(), frontCommand(), requestCommand(), benchCommand(), serviceCommand(), versionCommand())
+	root.AddCommand(serveCommand(), runfcgiCommand(), checkCommand(), adaptCommand(), statusCommand(), reloadCommand(), upgradeCommand(), maintenanceCommand(), purgeCommand(), profileCommand(), upstreamCommand(), stopCommand(), frontCommand(), requestCommand(), benchCommand(), serviceCommand(), versionCommand())
 	addSupervisor(root)
 	return root
 }

@@ -51,6 +51,8 @@ type serveFlags struct {
 	venv   string
 	reload bool
 
+	foreign foreignFlags
+
 	folder  string // working folder at the start, by its name; empty: it does not matter
 	control string // the socket that derived has found
 	serving origin // of the plan before, if this is a reload or an upgrade
@@ -69,6 +71,7 @@ func (f *serveFlags) register(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.env, "env", nil, "`NAME=VALUE` for the app's environment; may be repeated")
 	flags.StringVar(&f.dir, "dir", "", "the app's working `FOLDER`, first on sys.path")
 	flags.StringVar(&f.venv, "venv", "", "the virtual environment `FOLDER` whose Python runs the app")
+	f.foreign.register(flags)
 	flags.BoolVar(&f.reload, "reload", false, "for development: reload when a source file of the app, or the configuration, changes; show tracebacks in the browser")
 }
 
@@ -83,7 +86,7 @@ func (f *serveFlags) plan(ctx context.Context) (*found, error) {
 	if err := f.enter(); err != nil {
 		return nil, err
 	}
-	p, err := project.Find(ctx, project.Options{Target: f.target, Dir: f.dir, Venv: f.venv, Env: f.env})
+	p, err := project.Find(ctx, project.Options{Target: f.target, Dir: f.dir, Venv: f.venv, Env: f.env, Foreign: f.foreign.load, Told: f.foreign.from != ""})
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,10 @@
 // options.go is the table of the options: parsing, the help text and the
 // table of docs/runfcgi.md come from it.
 //
-// Nothing is opened, started or printed here; a script is read. What can't be
+// foreign.go reads the configurations of other servers: which one a file is of, and
+// by the package of that server what it is as a millrace.toml.
+//
+// Nothing is started or printed here; scripts and configurations are read. What of arguments can't be
 // carried over is an *ArgumentError, which names the option, its value, and
 // what it takes.
 package adapt

@@ -157,7 +157,7 @@ func familyNames(family reflect.Value) []string {
 
 // byDefault decodes a default of the table as if it stood in a file.
 func (key *key) byDefault(t reflect.Type) reflect.Value {
-	tree, err := parseTree("default", []byte(key.name+" = "+key.def))
+	tree, err := parseTree("default", []byte(key.name+" = "+key.def), nil)
 	field := reflect.New(t).Elem()
 	d := decoder{src: new(source)}
 	if err == nil {

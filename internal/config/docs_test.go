@@ -146,7 +146,7 @@ func TestSample(t *testing.T) {
 		}
 	}
 
-	tree, err := parseTree("live", []byte(live.String()))
+	tree, err := parseTree("live", []byte(live.String()), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,9 +35,19 @@ func unreadable(path string, err error) error {
 // Parse is Load from memory. Name stands for the file in messages; relative
 // paths are relative to dir, which is absolute.
 func Parse(name string, text []byte, dir string) (*Config, error) {
+	return ParseFrom(name, text, dir, nil)
+}
+
+// Origin says where what stands at a line and column of a text, both from 1,
+// was written by a person; a line of 0: nowhere else.
+type Origin func(line, column int) (file string, atLine, atColumn int)
+
+// ParseFrom is Parse for a text that was made out of other files: problems are
+// told by their places in these.
+func ParseFrom(name string, text []byte, dir string, origin Origin) (*Config, error) {
 	cfg := new(Config)
 	cfg.src.file = name
-	tree, err := parseTree(name, text)
+	tree, err := parseTree(name, text, origin)
 	if err != nil {
 		var one *Error
 		if !errors.As(err, &one) {

@@ -65,7 +65,7 @@ func (t *table) add(name string, at place, v *value) {
 }
 
 // parseTree reads a file's text. The error is an *Error with its place.
-func parseTree(name string, text []byte) (*table, error) {
+func parseTree(name string, text []byte, origin Origin) (*table, error) {
 	start := place{name, 1, 1}
 	if len(text) > maxText {
 		return nil, start.problem("file is larger than 4 MiB", "a configuration is small; is this the right file?")
@@ -83,7 +83,7 @@ func parseTree(name string, text []byte) (*table, error) {
 		}
 		return nil, at.problem("not TOML: "+strings.TrimPrefix(err.Error(), "toml: "), restUnread)
 	}
-	b := builder{name: name, root: newTable()}
+	b := builder{name: name, origin: origin, root: newTable()}
 	for i, c := range text {
 		if c == '\n' {
 			b.ends = append(b.ends, i)
@@ -105,7 +105,8 @@ func parseTree(name string, text []byte) (*table, error) {
 // builder makes the tree out of the parser's expressions.
 type builder struct {
 	name    string
-	ends    []int // offsets of the newlines
+	origin  Origin // nil: the text is what was written
+	ends    []int  // offsets of the newlines
 	parser  unstable.Parser
 	root    *table
 	current *table // that [header] opened
@@ -228,5 +229,11 @@ func (b *builder) place(n *unstable.Node, otherwise place) place {
 	if line > 0 {
 		start = b.ends[line-1] + 1
 	}
-	return place{b.name, line + 1, offset - start + 1}
+	at := place{b.name, line + 1, offset - start + 1}
+	if b.origin != nil {
+		if file, line, column := b.origin(at.line, at.column); line > 0 {
+			return place{file, line, column}
+		}
+	}
+	return at
 }

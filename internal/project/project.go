@@ -8,6 +8,8 @@
 //	                  millrace.toml, manage.py (Django), wsgi.py, app.py;
 //	                  none of them: the built-in demo app
 //	FILE.toml         a configuration
+//	FILE              any other file, but Python's: a configuration of another
+//	                  server, which Options.Foreign reads
 //
 // Nothing of the project is executed in this process. What only Python can
 // tell is asked of the interpreter that will run the app: its version; the
@@ -50,15 +52,19 @@ const (
 // Options says what to look for. The zero value serves what the current
 // folder holds.
 type Options struct {
-	Target  string        // "module:callable", a folder, or a file; default "."
-	Dir     string        // working folder of module:callable, default the current one; without a target, the folder to look in
-	Venv    string        // virtual environment; default: found, see Interpreter
-	Python  string        // the interpreter itself, a path or a name on the path; before Venv
-	Env     []string      // added to the app's environment, "NAME=value"; the last of a name wins
-	AppOnly bool          // nothing but the app is served: a Django project is not asked for its files; see apponly.go
-	User    string        // who Python is asked as, for a start as root: it runs what the user may have written; empty: as we are
-	Group   string        // with User; empty: the user's
-	Limit   time.Duration // time for one question to Python; default 10s for its version, 30s for the project
+	Target  string   // "module:callable", a folder, or a file; default "."
+	Dir     string   // working folder of module:callable, default the current one; without a target, the folder to look in
+	Venv    string   // virtual environment; default: found, see Interpreter
+	Python  string   // the interpreter itself, a path or a name on the path; before Venv
+	Env     []string // added to the app's environment, "NAME=value"; the last of a name wins
+	AppOnly bool     // nothing but the app is served: a Django project is not asked for its files; see apponly.go
+	User    string   // who Python is asked as, for a start as root: it runs what the user may have written; empty: as we are
+	Group   string   // with User; empty: the user's
+
+	Foreign func(path string) (*config.Config, error) // loads a configuration of another server; nil: there are none
+	Told    bool                                      // the file is one of these, whatever its name
+
+	Limit time.Duration // time for one question to Python; default 10s for its version, 30s for the project
 }
 
 // Kind is what a target turned out to be.
@@ -66,7 +72,7 @@ type Kind string
 
 // The kinds of targets.
 const (
-	KindConfig   Kind = "config"   // a millrace.toml
+	KindConfig   Kind = "config"   // a millrace.toml, or what stands for one
 	KindDjango   Kind = "django"   // a folder with a manage.py
 	KindCallable Kind = "callable" // module:callable, said or found
 	KindDemo     Kind = "demo"     // nothing was found
@@ -150,14 +156,13 @@ func Find(ctx context.Context, o Options) (*Found, error) {
 
 func findFile(ctx context.Context, o Options) (*Found, error) {
 	name := filepath.Base(o.Target)
-	switch filepath.Ext(name) {
+	ending := filepath.Ext(name)
+	if o.Foreign != nil && (o.Told || ending != ".toml" && ending != ".py") {
+		return loadConfig(ctx, o, o.Target, o.Foreign)
+	}
+	switch ending {
 	case ".toml":
-		return loadConfig(ctx, o, o.Target)
-	case ".conf":
-		return nil, &Error{
-			Problem: o.Target + ": reading the configuration of another server is not available in this version",
-			Hint:    "write a millrace.toml, or serve the project's folder",
-		}
+		return loadConfig(ctx, o, o.Target, config.Load)
 	case ".py":
 		module := strings.TrimSuffix(name, ".py")
 		if name == "manage.py" {
@@ -171,12 +176,12 @@ func findFile(ctx context.Context, o Options) (*Found, error) {
 	return nil, &Error{Problem: o.Target + " is not a configuration", Hint: "give a .toml file, a folder, or an app as module:callable"}
 }
 
-// loadConfig completes each app of a millrace.toml with its interpreter.
-func loadConfig(ctx context.Context, o Options, path string) (*Found, error) {
+// loadConfig completes each app of a configuration with its interpreter.
+func loadConfig(ctx context.Context, o Options, path string, load func(string) (*config.Config, error)) (*Found, error) {
 	if o.Dir != "" {
 		return nil, &Error{Problem: "--dir has no meaning with " + path, Hint: "write dir under [app.NAME] in it"}
 	}
-	cfg, err := config.Load(path)
+	cfg, err := load(path)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +211,7 @@ func loadConfig(ctx context.Context, o Options, path string) (*Found, error) {
 func findFolder(ctx context.Context, o Options) (*Found, error) {
 	folder := o.Target
 	if path := filepath.Join(folder, "millrace.toml"); isFile(path) {
-		return loadConfig(ctx, o, path)
+		return loadConfig(ctx, o, path, config.Load)
 	}
 	if o.AppOnly && o.named() != "" {
 		return findSettings(ctx, o, folder)

@@ -174,7 +174,7 @@ func TestSyntaxErrorIsServed(t *testing.T) {
 func TestTargetErrors(t *testing.T) {
 	clean(t)
 	folder := files(t, map[string]string{
-		"nginx.conf": "", "lighttpd.conf": "", "notes.txt": "", "app.py": "def create_app(): pass\n", "project/manage.py": "# django\n",
+		"nginx.conf": "", "notes.txt": "", "app.py": "def create_app(): pass\n", "project/manage.py": "# django\n",
 		"two/manage.py": "# django\n", "two/a/settings.py": "", "two/b/settings/__init__.py": "",
 	})
 	tests := []struct {
@@ -183,8 +183,7 @@ func TestTargetErrors(t *testing.T) {
 	}{
 		{Options{Target: "nowhere"}, "nowhere does not exist", "module:callable"},
 		{Options{Target: "a b:c"}, "neither a file nor module:callable", "package.module:callable"},
-		{Options{Target: folder + "/nginx.conf"}, "not available in this version", "millrace.toml"},
-		{Options{Target: folder + "/lighttpd.conf"}, "not available in this version", "millrace.toml"},
+		{Options{Target: folder + "/nginx.conf"}, "is not a configuration", ".toml"},
 		{Options{Target: folder + "/notes.txt"}, "is not a configuration", ".toml"},
 		{Options{Target: folder + "/app.py"}, "is a Python file", "app:application"},
 		{Options{Target: folder + "/project/manage.py"}, "is a file of a project", folder + "/project"},
