@@ -130,6 +130,7 @@ type Site struct {
 type Route struct {
 	Path   string // path: "/media/*" a prefix, "/favicon.ico" exact
 	Regexp string // regexp: Go syntax, on the decoded path
+	URI    string // uri: the same, on path and query, encoded
 	Mount  string // mount: this prefix becomes SCRIPT_NAME; default none
 	Files  *Files // files = {...}
 	App    string // app = "NAME" of [app.NAME]

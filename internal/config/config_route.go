@@ -8,6 +8,7 @@ package config
 type Match struct {
 	Path   string            // path: "/media/*" a prefix, "/favicon.ico" exact
 	Regexp string            // regexp: Go syntax, on the decoded path
+	URI    string            // uri: the same, on path and query, encoded; in place of Regexp
 	Method Strings           // method: one of these; "GET" is HEAD as well
 	Header map[string]string // header: by name
 	Query  map[string]string // query: by name
@@ -20,7 +21,7 @@ type Match struct {
 
 // Match is the conditions of a route, but for those of Any.
 func (r *Route) Match() Match {
-	return Match{Path: r.Path, Regexp: r.Regexp, Method: r.Method, Header: r.Header, Query: r.Query, Cookie: r.Cookie, Client: r.Client, Value: r.Value, Exists: r.Exists, Not: r.Not}
+	return Match{Path: r.Path, Regexp: r.Regexp, URI: r.URI, Method: r.Method, Header: r.Header, Query: r.Query, Cookie: r.Cookie, Client: r.Client, Value: r.Value, Exists: r.Exists, Not: r.Not}
 }
 
 // Rewrite changes the path, and the query, that the routes see.

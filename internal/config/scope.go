@@ -4,6 +4,7 @@ package config
 // for package server, which parses them again.
 
 import (
+	"cmp"
 	"net/http"
 	"regexp"
 	"slices"
@@ -75,9 +76,9 @@ func (s *Site) hostNames() []string {
 // conditions.
 func (r *Route) groups() placeholder.Scope {
 	var scope placeholder.Scope
-	if r.Regexp != "" {
+	if expr := cmp.Or(r.Regexp, r.URI); expr != "" {
 		scope.Whole = true
-		scope.Groups, scope.Names = groupsOf(r.Regexp)
+		scope.Groups, scope.Names = groupsOf(expr)
 	}
 	for _, values := range []map[string]string{r.Header, r.Query, r.Cookie, r.Value} {
 		for _, name := range sortedNames(values) {

@@ -24,7 +24,7 @@ func (k *checker) texts() {
 		k.textsOf(siteSection, path, siteSection.title, reflect.ValueOf(s).Elem(), scope)
 		for j := range s.Routes {
 			at := element(join(path, "route"), j)
-			if k.bad[at] || k.bad[join(at, "regexp")] {
+			if k.bad[at] || k.bad[join(at, "regexp")] || k.bad[join(at, "uri")] {
 				continue
 			}
 			k.textsOf(routeSection, at, routeSection.title, reflect.ValueOf(&s.Routes[j]).Elem(), s.Routes[j].Scope(s, scope))
@@ -142,6 +142,7 @@ func (k *checker) groupNames(path string, s *Site) {
 	for i := range s.Routes {
 		at, r := element(join(path, "route"), i), &s.Routes[i]
 		check(spot{path: join(at, "regexp"), name: "regexp", where: "[[site.route]]", form: &form{}}, r.Regexp)
+		check(spot{path: join(at, "uri"), name: "uri", where: "[[site.route]]", form: &form{}}, r.URI)
 		for name, values := range map[string]map[string]string{"header": r.Header, "query": r.Query, "cookie": r.Cookie, "value": r.Value} {
 			for _, of := range sortedNames(values) {
 				if expr, isRegexp := strings.CutPrefix(values[of], "~"); isRegexp {

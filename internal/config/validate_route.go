@@ -36,6 +36,10 @@ func (k *checker) answers(path string, r *Route) []string {
 
 func (k *checker) route(path string, s *Site, r *Route) {
 	const where = "[[site.route]]"
+	k.oneRegexp(path, where, r.Match())
+	for i := range r.Any {
+		k.oneRegexp(element(join(path, "any"), i), "any of "+where, r.Any[i])
+	}
 	answers := k.answers(path, r)
 	rewrites := r.Rewrite != nil || k.given(join(path, "rewrite"))
 	switch {
@@ -76,6 +80,17 @@ func (k *checker) route(path string, s *Site, r *Route) {
 	}
 	k.prefix(join(at, "strip"), filesSection.label(where), r, r.Files.Strip)
 	k.files(at, filesSection.label(where), r.Files)
+}
+
+// oneRegexp refuses a regexp for the path beside one for the URI: there are groups
+// of one.
+func (k *checker) oneRegexp(path, where string, m Match) {
+	if m.Regexp != "" && m.URI != "" {
+		k.fail(join(path, "uri"), where+" has both regexp and uri", "uri sees the path as well: say all in it")
+	}
+	if m.Not != nil {
+		k.oneRegexp(join(path, "not"), "not of "+where, *m.Not)
+	}
 }
 
 // onTheWay checks rewrite, redirect, try_files and headers.
@@ -156,7 +171,7 @@ func (k *checker) onlyRewrites(path, where string, r *Route) {
 
 // conditions reports whether a route has conditions beside path and regexp.
 func (r *Route) conditions() bool {
-	return len(r.Method)+len(r.Header)+len(r.Query)+len(r.Cookie)+len(r.Client)+len(r.Value)+len(r.Exists)+len(r.Any) > 0 || r.Not != nil
+	return len(r.Method)+len(r.Header)+len(r.Query)+len(r.Cookie)+len(r.Client)+len(r.Value)+len(r.Exists)+len(r.Any) > 0 || r.URI != "" || r.Not != nil
 }
 
 // passesOn reports whether a request may go on with the routes below a route

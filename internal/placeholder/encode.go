@@ -32,8 +32,8 @@ func byteSet(others string) *[256]bool {
 
 // AppendURL appends the text as a URL, or as the path and query of one. Values
 // are encoded: before the text's first "?" as of a path, behind it as of a
-// query, so that none ends the part that it stands in. {uri}, {request_uri} and {query} are
-// encoded already, and what a map gives is written by whoever wrote the text:
+// query, so that none ends the part that it stands in. {uri}, {request_uri}, {query} and
+// the groups of a regexp for the URI are encoded already, and what a map gives is written by whoever wrote the text:
 // they may hold what a URL may. Where {query} is the last and empty, the "?" or
 // "&" before it goes as well. Of the fixed text, what no URL can hold is
 // encoded.
@@ -52,9 +52,9 @@ func (t *Text) AppendURLWith(dst []byte, r *http.Request, with any) []byte {
 			dst = p.append(dst, r, with)
 		}
 		switch {
-		case p.what == fixed || p.what == uri || p.what == requestURI || p.what == query || p.what == mapped:
+		case p.what == fixed || p.what == mapped || p.encoded(r):
 			set = urlByte
-			if p.what == uri || p.what == requestURI || p.what == query {
+			if p.what != fixed && p.what != mapped {
 				set = sentByte
 			}
 			inQuery = inQuery || bytes.IndexByte(dst[from:], '?') >= 0

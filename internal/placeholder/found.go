@@ -12,6 +12,8 @@ import (
 type Found struct {
 	// Groups are those of the regexp of the route, {0} first.
 	Groups []string
+	// Encoded says that they are parts of a URI as it is sent, not of a path.
+	Encoded bool
 	// Named are named groups, in the order in which they were found; a later
 	// one of the same name goes before an earlier one.
 	Named []Named
@@ -23,7 +25,10 @@ type Found struct {
 }
 
 // Named is a named group.
-type Named struct{ Name, Value string }
+type Named struct {
+	Name, Value string
+	Encoded     bool // it is a part of a URI as it is sent
+}
 
 type foundKey struct{}
 
@@ -56,18 +61,33 @@ func Anew(r *http.Request) *http.Request {
 }
 
 // Name notes a named group.
-func (f *Found) Name(name, value string) { f.Named = append(f.Named, Named{name, value}) }
+func (f *Found) Name(name, value string) { f.Named = append(f.Named, Named{Name: name, Value: value}) }
 
-func (f *Found) named(name string) string {
+func (f *Found) named(name string) Named {
 	if f == nil {
-		return ""
+		return Named{}
 	}
 	for i := len(f.Named) - 1; i >= 0; i-- {
 		if f.Named[i].Name == name {
-			return f.Named[i].Value
+			return f.Named[i]
 		}
 	}
-	return ""
+	return Named{}
+}
+
+// encoded reports whether what a part stands for is a part of a URI as it is
+// sent.
+func (p *part) encoded(r *http.Request) bool {
+	switch p.what {
+	case uri, requestURI, query:
+		return true
+	case group:
+		f := FoundOf(r)
+		return f != nil && f.Encoded
+	case namedGroup:
+		return FoundOf(r).named(p.text).Encoded
+	}
+	return false
 }
 
 // auth is the value of a name in Auth; several with ", " between.

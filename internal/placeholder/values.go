@@ -42,11 +42,7 @@ func (t *Text) Expand(r *http.Request) string {
 func (p *part) append(dst []byte, r *http.Request, with any) []byte {
 	switch p.what {
 	case uri:
-		dst = append(dst, escapedPath(r.URL)...)
-		if r.URL.RawQuery != "" || r.URL.ForceQuery {
-			dst = append(append(dst, '?'), r.URL.RawQuery...)
-		}
-		return dst
+		return appendURI(dst, r)
 	case requestURI:
 		return append(dst, sentURI(r)...)
 	case queryValue:
@@ -59,6 +55,46 @@ func (p *part) append(dst []byte, r *http.Request, with any) []byte {
 		return p.value(dst, r, with)
 	}
 	return append(dst, p.plain(r)...)
+}
+
+func appendURI(dst []byte, r *http.Request) []byte {
+	dst = append(dst, escapedPath(r.URL)...)
+	if r.URL.RawQuery != "" || r.URL.ForceQuery {
+		dst = append(append(dst, '?'), r.URL.RawQuery...)
+	}
+	return dst
+}
+
+// URI is {uri} for what compares it: what needs no encoding is as it is, so that
+// /%61 is /a.
+func URI(r *http.Request) string {
+	uri := string(appendURI(nil, r))
+	if strings.IndexByte(uri, '%') < 0 {
+		return uri
+	}
+	var b strings.Builder
+	for i := 0; i < len(uri); i++ {
+		if uri[i] == '%' && i+2 < len(uri) {
+			if c, ok := fromHex(uri[i+1], uri[i+2]); ok && unreserved(c) {
+				b.WriteByte(c)
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(uri[i])
+	}
+	return b.String()
+}
+
+// unreserved is RFC 3986, section 2.3.
+func unreserved(c byte) bool {
+	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '-' || c == '.' || c == '_' || c == '~'
+}
+
+func fromHex(high, low byte) (byte, bool) {
+	const digits = "0123456789abcdef"
+	h, l := strings.IndexByte(digits, high|0x20), strings.IndexByte(digits, low|0x20)
+	return byte(h<<4 | l&15), h >= 0 && l >= 0
 }
 
 // plain is a value that is somewhere as it is.
@@ -109,7 +145,7 @@ func (p *part) plain(r *http.Request) string {
 	case group:
 		return FoundOf(r).group(p.index)
 	case namedGroup:
-		return FoundOf(r).named(p.text)
+		return FoundOf(r).named(p.text).Value
 	}
 	return ""
 }

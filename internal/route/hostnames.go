@@ -33,7 +33,7 @@ func HostNames(hosts []string, next http.Handler) (http.Handler, error) {
 			host := Host(r.Host)
 			for _, re := range patterns {
 				if groups := re.FindStringSubmatch(host); groups != nil && len(host) <= maxHost {
-					name(found, re, groups)
+					name(found, re, groups, false)
 					break
 				}
 			}

@@ -38,7 +38,7 @@ func (c *compiled) keys() []key {
 
 func (m *matcher) key() key {
 	k := key{m.path, m.kind == exact}
-	if m.re != nil && !k.exact {
+	if m.re != nil && !m.uri && !k.exact {
 		if literal := literalPrefix(m.re.String()); len(literal) > len(k.text) {
 			k.text = literal // a path that both take begins with both
 		}

@@ -17,6 +17,7 @@ import (
 type Match struct {
 	Path    string         // exact, or a prefix that ends in "*"
 	Regexp  string         // Go syntax, on the decoded path
+	URI     string         // the same, on the path and the query as they are encoded; with it there is no Regexp
 	Methods []string       // one of these; GET is HEAD as well
 	Header  []Condition    // of headers
 	Query   []Condition    // of the first values of names in the query
@@ -46,6 +47,7 @@ type matcher struct {
 	kind    kind
 	path    string // exact, or the prefix without its "*"
 	re      *regexp.Regexp
+	uri     bool // re is for the URI, not the path
 	methods []string
 	values  []condition
 	client  []netip.Prefix
@@ -109,7 +111,7 @@ func compile(in *Route) (compiled, error) {
 		c.any = append(c.any, m)
 	}
 	c.doubled = slices.ContainsFunc(append(slices.Clone(in.Any), in.Match), func(m Match) bool {
-		return strings.Contains(m.Path, "//") || strings.Contains(m.Regexp, "//")
+		return strings.Contains(m.Path, "//") || strings.Contains(m.Regexp, "//") || strings.Contains(m.URI, "//")
 	})
 	return c, nil
 }
@@ -133,8 +135,12 @@ func compileMatch(in *Match) (matcher, error) {
 		}
 	}
 	var err error
-	if in.Regexp != "" {
-		if m.re, err = regexp.Compile(in.Regexp); err != nil {
+	if in.Regexp != "" && in.URI != "" {
+		return m, fmt.Errorf("has a regexp for the path and one for the URI")
+	}
+	if expr := in.Regexp + in.URI; expr != "" {
+		m.uri = in.URI != ""
+		if m.re, err = regexp.Compile(expr); err != nil {
 			return m, err
 		}
 	}
@@ -267,33 +273,37 @@ func (m *matcher) first(r *http.Request, keep bool, groups *[]string) bool {
 	if m.re == nil {
 		return true
 	}
-	if !keep {
-		return m.re.MatchString(r.URL.Path)
+	text := r.URL.Path
+	if m.uri {
+		text = placeholder.URI(r)
 	}
-	*groups = m.re.FindStringSubmatch(r.URL.Path)
+	if !keep {
+		return m.re.MatchString(text)
+	}
+	*groups = m.re.FindStringSubmatch(text)
 	return *groups != nil
 }
 
 // keep puts the groups of a route's regexps where texts find them.
 func (m *matcher) keep(r *http.Request, found *placeholder.Found, groups []string) {
 	if m.re != nil {
-		found.Groups = groups
-		name(found, m.re, groups)
+		found.Groups, found.Encoded = groups, m.uri
+		name(found, m.re, groups, m.uri)
 	}
 	for _, list := range [...][]condition{m.values, m.texts} {
 		for i := range list {
 			if c := &list[i]; c.how == matches && c.re.NumSubexp() > 0 {
 				value, _ := c.value(r)
-				name(found, c.re, c.re.FindStringSubmatch(value))
+				name(found, c.re, c.re.FindStringSubmatch(value), false)
 			}
 		}
 	}
 }
 
-func name(found *placeholder.Found, re *regexp.Regexp, groups []string) {
+func name(found *placeholder.Found, re *regexp.Regexp, groups []string, encoded bool) {
 	for i, name := range re.SubexpNames() {
 		if name != "" && i < len(groups) {
-			found.Name(name, groups[i])
+			found.Named = append(found.Named, placeholder.Named{Name: name, Value: groups[i], Encoded: encoded})
 		}
 	}
 }

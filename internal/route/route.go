@@ -45,6 +45,7 @@
 package route
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -304,6 +305,9 @@ func (s *Routes) goOn(w http.ResponseWriter, r *http.Request, i int, at *walk) (
 // rewrite is Rewrite for a route. Nil: it was refused, and answered.
 func (s *Routes) rewrite(w http.ResponseWriter, r *http.Request, rt *compiled, to *placeholder.Text) *http.Request {
 	next, err := Rewrite(r, to)
+	if err == nil && rt.own.uri && next.URL.RawQuery == r.URL.RawQuery && !bytes.Contains(to.AppendURL(nil, r), []byte{'?'}) {
+		next.URL.RawQuery, next.URL.ForceQuery = "", false // it has seen the query, and takes none
+	}
 	if err != nil {
 		s.says("a request cannot be rewritten", r, rt, err)
 		http.Error(w, "500 internal server error", http.StatusInternalServerError)

@@ -49,7 +49,7 @@ func (b *builder) routing(at *place, r *config.Route) (route.Route, error) {
 
 // match is conditions as package route has them.
 func (at *place) match(c config.Match) (route.Match, error) {
-	m := route.Match{Path: c.Path, Regexp: c.Regexp, Methods: c.Method, Header: conditions(c.Header), Query: conditions(c.Query), Cookie: conditions(c.Cookie)}
+	m := route.Match{Path: c.Path, Regexp: c.Regexp, URI: c.URI, Methods: c.Method, Header: conditions(c.Header), Query: conditions(c.Query), Cookie: conditions(c.Cookie)}
 	var err error
 	if m.Client, err = prefixes(c.Client); err != nil {
 		return m, err
