@@ -171,7 +171,7 @@ func (s *server) stop() {
 		s.t.Errorf("millrace did not stop within %v of SIGTERM", limit)
 		for pid, line := range s.processes() { // what their goroutines wait for
 			if strings.Contains(line, "millrace ") {
-				syscall.Kill(pid, syscall.SIGQUIT)
+				syscall.Kill(pid, syscall.SIGABRT)
 			}
 		}
 		select {

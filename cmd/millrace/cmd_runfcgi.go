@@ -44,7 +44,7 @@ Options, also as --option=value and --option value, in any case:
 Without an address, descriptor 0 decides: a listening socket is served (with one
 worker, unless numbers are given); else one CGI request is answered.
 
-Signals: TERM and INT let running requests end and stop, HUP reloads the app, USR1
+Signals: TERM, INT and QUIT let running requests end and stop, HUP reloads the app, USR1
 opens the logs anew.
 `
 

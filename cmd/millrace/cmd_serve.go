@@ -32,8 +32,9 @@ Two processes do it: a small one that keeps the configuration, the sockets and t
 apps' processes, and the one that it starts to answer requests, as [server] user
 if there is one. With --reload it is one.
 
-Signals: TERM and INT let running requests end and stop (a second one stops at
-once), HUP reloads, USR1 opens the logs anew, USR2 upgrades.`,
+Signals: TERM, INT and QUIT let running requests end and stop (a second one stops at
+once), HUP reloads and opens the logs anew, USR1 opens the logs anew (where the
+configuration is Apache's or lighttpd's: as HUP), USR2 upgrades.`,
 		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {

@@ -3,6 +3,7 @@ package main
 // This file: configurations of other servers, for serve, check and adapt.
 
 import (
+	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -40,6 +41,19 @@ func (f *foreignFlags) load(path string) (*config.Config, error) {
 // means reports whether a file is a configuration of another server, by what
 // was said and its name.
 func (f *foreignFlags) means(path string) bool { return f.from != "" || isForeign(path) }
+
+// reloadAtUSR1 reports whether a target is a configuration of a server that USR1
+// has read it again: Apache and lighttpd, whose "graceful" it is. To nginx it
+// means the logs alone, and so it does to us.
+func (f *foreignFlags) reloadAtUSR1(target string) bool {
+	from := f.from
+	if info, err := os.Stat(target); from == "" && err == nil && info.Mode().IsRegular() && isForeign(target) {
+		if text, err := document.Read(target); err == nil { // else it is not served at all
+			from = adapt.Guess(target, text)
+		}
+	}
+	return from == "apache" || from == "lighttpd"
+}
 
 // isForeign reports whether a plain file is, by its name, neither ours nor an app.
 func isForeign(path string) bool {

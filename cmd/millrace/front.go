@@ -53,7 +53,7 @@ func serveFront(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP, reopenSignal)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGQUIT, syscall.SIGHUP, reopenSignal)
 	defer signal.Stop(signals)
 	h := &signalHandler{signals: signals, cancel: cancel, done: make(chan struct{})}
 	go h.run()

@@ -35,11 +35,11 @@ func keep(ctx context.Context, f *serveFlags, stdout, stderr io.Writer) error {
 	defer cancel()
 	signals := make(chan os.Signal, 8)
 	listen := func() {
-		signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+		signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	}
 	listen()
 	defer signal.Stop(signals)
-	h := &keeperSignals{cancel: cancel}
+	h := &keeperSignals{cancel: cancel, reloadAtUSR1: f.foreign.reloadAtUSR1(f.target)}
 	go h.run(signals)
 
 	debug.SetGCPercent(keeperGC)
@@ -179,6 +179,9 @@ func (p *keptPlan) next(ctx context.Context) (*keeper.Loaded, error) {
 type keeperSignals struct {
 	cancel context.CancelFunc // ends a look at the project
 
+	// reloadAtUSR1: what is served is of a server whose operators reload by USR1.
+	reloadAtUSR1 bool
+
 	mu     sync.Mutex
 	keeper *keeper.Keeper
 	log    *errorLog
@@ -210,6 +213,12 @@ func (h *keeperSignals) act(sig os.Signal) {
 		h.early = append(h.early, sig)
 	}
 	h.mu.Unlock()
+	switch {
+	case sig == syscall.SIGQUIT: // nginx's word for a stop that lets requests end, which is any of ours
+		sig = syscall.SIGTERM
+	case sig == syscall.SIGUSR1 && h.reloadAtUSR1:
+		sig = syscall.SIGHUP
+	}
 	if sig == syscall.SIGTERM || sig == os.Interrupt {
 		h.cancel()
 	}
@@ -220,7 +229,7 @@ func (h *keeperSignals) act(sig os.Signal) {
 	case syscall.SIGUSR2:
 		k.UpgradeSelf()
 		return
-	case syscall.SIGUSR1:
+	case syscall.SIGUSR1, syscall.SIGHUP: // a reload opens the logs anew, as it does with every server
 		if err := log.reopen(); err != nil {
 			log.logger().Error("cannot open the error log anew; the old one is kept", "error", err)
 		}

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 //	status N COMMAND...     runs a command and checks its exit status
 //	start NAME COMMAND...   runs one in the background; it writes to NAME.out and NAME.err
 //	serving NAME            waits until its banner has ended; sets $URL
-//	signal NAME SIGNAL      sends it HUP, INT, TERM or USR1
+//	signal NAME SIGNAL      sends it HUP, INT, QUIT, TERM or USR1
 //	ended NAME STATUS       waits for its end
 //	eventually FILE REGEXP  waits until a file matches
 //	get PATH STATUS [TEXT]  a request to $URL; its body must hold TEXT
@@ -153,7 +153,7 @@ func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: signal NAME SIGNAL")
 	}
-	sig, ok := map[string]os.Signal{"HUP": syscall.SIGHUP, "INT": os.Interrupt, "TERM": syscall.SIGTERM, "USR1": reopenSignal}[args[1]]
+	sig, ok := map[string]os.Signal{"HUP": syscall.SIGHUP, "INT": os.Interrupt, "QUIT": syscall.SIGQUIT, "TERM": syscall.SIGTERM, "USR1": reopenSignal}[args[1]]
 	if !ok {
 		ts.Fatalf("unknown signal %s", args[1])
 	}

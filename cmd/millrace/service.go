@@ -37,7 +37,7 @@ func (s *service) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP, reopenSignal)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGQUIT, syscall.SIGHUP, reopenSignal)
 	defer signal.Stop(signals)
 	h := &signalHandler{signals: signals, cancel: cancel, done: make(chan struct{})}
 	go h.run()
@@ -159,6 +159,7 @@ func (h *signalHandler) run() {
 			switch sig {
 			case syscall.SIGHUP:
 				if s != nil {
+					s.reopen()
 					go s.srv.Reload(s.ctx) // says in the log how it went
 				}
 			case reopenSignal:
