@@ -110,6 +110,8 @@ type Site struct {
 	Maintenance    string   // maintenance: page of `millrace maintenance on`; empty: a plain one
 	FollowSymlinks bool     // follow_symlinks: a link may lead out of a files root; default false
 
+	Types map[string]string // types: endings (".foo"), names and "" to media types, in place of the built-in table; nil: that
+
 	Headers          *Headers          // headers = {...}: of all responses
 	ErrorPages       map[string]string // error_pages: "404", "5xx" to "file:/PATH", or to a path of the site
 	ErrorPagesOfApps bool              // error_pages_of_apps: also for errors that an app or a back end answers; default false
@@ -198,6 +200,8 @@ type Files struct {
 	Immutable     Immutable     // immutable: paths whose files never change: "true" (hashed names), a regexp; default: none
 	CacheControl  string        // cache_control: of the others; default: none
 	Expires       time.Duration // expires: in place of CacheControl, its max-age; default: none
+
+	Types map[string]string // types: in place of the site's; nil: those
 }
 
 // Listing is how folders are listed.

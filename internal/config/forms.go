@@ -75,6 +75,7 @@ var (
 	formHook     = form{takes: `"module:callable", like "mysite.hooks:after_fork"`, empty: true, check: checkCallable}
 	formMethod   = form{takes: `"prefork", "threaded" or "cgi"`, check: checkMethod}
 	formEnv      = form{takes: `a table of strings: { NAME = "value" }`, empty: true, name: checkVariable}
+	formOwnTypes = form{takes: `a table of endings or names and media types: ".foo" = "application/x-foo", "" for all others`, empty: true, check: checkMediaType, name: checkEnding}
 	formTypes    = form{takes: `a table of extensions and media types: ".foo" = "application/x-foo"`, check: checkMediaType, name: checkExtension}
 )
 
@@ -307,6 +308,15 @@ func checkExtension(text string) (string, *refusal) {
 		return "", &refusal{`does not begin with "."`, fmt.Sprintf("write %q", "."+short(text))}
 	case len(text) == 1, strings.ContainsAny(text[1:], "./\\"), strings.ContainsFunc(text, unicode.IsSpace):
 		return "", &refusal{"is not an extension", example}
+	}
+	return strings.ToLower(text), nil
+}
+
+// checkEnding is for names of files in full, and endings of them, of which there
+// may be several in one: ".tar.gz".
+func checkEnding(text string) (string, *refusal) {
+	if text == "." || strings.ContainsAny(text, "/\\") || strings.ContainsFunc(text, unicode.IsControl) {
+		return "", &refusal{"is neither an ending nor the name of a file", `write ".foo", ".tar.gz", "README", or "" for all others`}
 	}
 	return strings.ToLower(text), nil
 }

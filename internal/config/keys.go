@@ -99,6 +99,7 @@ var siteSection = &section{
 		{name: "request_id", field: "RequestID", form: formBool, def: "false", doc: "Whether responses carry the request's id, as X-Request-ID."},
 		{name: "maintenance", field: "Maintenance", form: formPage, doc: "The page that answers with 503 while `millrace maintenance on` holds; without it: a plain one."},
 		{name: "follow_symlinks", field: "FollowSymlinks", form: formBool, def: "false", doc: "Whether a symbolic link may lead out of a folder of files."},
+		{name: "types", field: "Types", form: formOwnTypes, doc: "Media types of files, in place of the built-in table and of `types` of `[server]`: by endings of their names (`.html`, `.tar.gz`; the longest goes first), by names in full (`README`), and `\"\"` for all others, which are `application/octet-stream` without it. They are sent as they stand here, without a charset that is not written; an empty one is not sent."},
 		{name: "tls", field: "TLS", doc: "TLS on the addresses of the site.", within: tlsSection},
 		{name: "headers", field: "Headers", doc: "Changes the headers of all responses.", within: headersSection},
 		{name: "error_pages", field: "ErrorPages", form: formErrorPages, doc: "Pages of errors, by status; `4xx` and `5xx` are for all that have none of their own. A file, or a path of this site, with placeholders and `{status}`, that is answered at the routes; the status stays."},
@@ -171,6 +172,7 @@ var filesSection = &section{
 		{name: "immutable", field: "Immutable", form: formImmutable, doc: "Paths whose files never change: clients keep them for a year without asking. true: names with a hash in them, like `app.3f2a91bc.js`. Goes before `cache_control` and `expires`."},
 		{name: "cache_control", field: "CacheControl", form: formCacheControl, doc: "The Cache-Control header of the files."},
 		{name: "expires", field: "Expires", form: formDuration, doc: "In place of `cache_control`: clients keep the files for this long without asking."},
+		{name: "types", field: "Types", form: formOwnTypes, doc: "Media types of these files, in place of the site's."},
 	},
 }
 

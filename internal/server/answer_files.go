@@ -51,6 +51,9 @@ func (b *builder) answerFiles(at *place) (http.Handler, error) {
 		Roots: f.Root, Strip: f.Strip, Index: f.Index, FollowSymlinks: at.site.FollowSymlinks, Types: at.types,
 		Precompressed: f.Precompressed, CacheControl: f.CacheControl,
 	}
+	if f.Types != nil {
+		o.Types = static.TableOf(f.Types)
+	}
 	if f.FollowSymlinks != nil {
 		o.FollowSymlinks = *f.FollowSymlinks
 	}

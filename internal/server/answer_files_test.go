@@ -121,6 +121,48 @@ func TestFilesKeys(t *testing.T) {
 	}
 }
 
+// Media types: those of a site in place of the built-in ones, and of files in
+// place of the site's.
+func TestFilesTypes(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a.html", "a.tar.gz", "readme", "a.raw", "a.css"} {
+		write(t, dir+"/www/"+name, "0123456789")
+		write(t, dir+"/www/own/"+name, "0123456789")
+	}
+	s := launch(t, parse(t, dir, `
+[[site]]
+listen = ["127.0.0.1:0"]
+root = "www"
+[site.types]
+".html" = "text/html"
+"README" = "text/x-readme; charset=latin-1"
+".tar.gz" = "application/x-tgz"
+".raw" = ""
+[[site.route]]
+path = "/own/*"
+[site.route.files]
+root = "www"
+types = { "" = "text/x-own" }
+`), newFakeApps())
+	url := s.url("127.0.0.1:0")
+	for path, want := range map[string]string{
+		"/a.html": "text/html", "/readme": "text/x-readme; charset=latin-1", "/a.tar.gz": "application/x-tgz", "/a.raw": "", "/a.css": "application/octet-stream",
+		"/own/a.html": "text/x-own", "/own/a.raw": "text/x-own",
+	} {
+		sniff := ""
+		if want != "" {
+			sniff = "nosniff"
+		}
+		resp, _ := askFiles(t, url+path)
+		if got := strings.Join(resp.Header["Content-Type"], "|"); resp.StatusCode != 200 || got != want || resp.Header.Get("X-Content-Type-Options") != sniff {
+			t.Errorf("%s: %s, type %q, want %q, and %v", path, resp.Status, got, want, resp.Header)
+		}
+	}
+	if resp, body := askFiles(t, url+"/a.raw", "Range", "bytes=0-1,4-5"); resp.StatusCode != 206 || strings.Contains(body, "Content-Type") || !strings.Contains(body, "\r\n\r\n45") {
+		t.Errorf("parts without a type: %s %q", resp.Status, body)
+	}
+}
+
 // What a tree of handlers keeps open goes with it, through many reloads.
 func TestFilesAcrossReloads(t *testing.T) {
 	dir := t.TempDir()

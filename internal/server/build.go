@@ -162,6 +162,9 @@ func (b *builder) limits() limit.Limits {
 // site makes what answers for the hosts of a site.
 func (b *builder) site(number int, c *config.Site, types *static.Types) (route.Site, error) {
 	s := route.Site{Hosts: c.Hosts, Default: c.Default, Log: b.log, Routes: make([]route.Route, len(c.Routes))}
+	if c.Types != nil {
+		types = static.TableOf(c.Types)
+	}
 	var needs placeholder.Needs
 	at := place{site: c, name: fmt.Sprintf("[[site]] %d", number+1), entry: &reentry{}, types: types, needs: &needs, shared: &shared{}}
 	var err error

@@ -8,6 +8,7 @@ import (
 // Types finds a file's media type by its name. It is immutable.
 type Types struct {
 	byExt map[string]string // ".html", lower case
+	own   map[string]string // if not nil, in place of it: names and endings, lower case
 }
 
 // unknownType is the type of a file whose name says nothing.
@@ -36,6 +37,18 @@ func NewTypes(extra map[string]string) *Types {
 	return t
 }
 
+// TableOf returns a table that has nothing built in. Its keys are endings that
+// begin with a dot, names in full, and "" for what has none of these; case does
+// not count. Of the endings of a name the longest is taken: ".tar.gz" before
+// ".gz". The types are sent as they are written, an empty one not at all.
+func TableOf(table map[string]string) *Types {
+	t := &Types{own: make(map[string]string, len(table))}
+	for name, mediaType := range table {
+		t.own[strings.ToLower(name)] = mediaType
+	}
+	return t
+}
+
 func withCharset(mediaType string) string {
 	if lower := strings.ToLower(mediaType); strings.HasPrefix(lower, "text/") && !strings.Contains(lower, "charset") {
 		return mediaType + "; charset=utf-8"
@@ -44,13 +57,34 @@ func withCharset(mediaType string) string {
 }
 
 // ByName returns the media type of a file called name (a name or a path), by
-// its last extension in any case; application/octet-stream if it is unknown.
+// its last extension in any case; application/octet-stream if it is unknown. It
+// is empty only of a table of its own.
 func (t *Types) ByName(name string) string {
+	if t.own != nil {
+		return t.byOwn(strings.ToLower(name[strings.LastIndexByte(name, '/')+1:]))
+	}
 	ext := path.Ext(name)
 	if mediaType, ok := t.byExt[ext]; ok {
 		return mediaType
 	}
 	if mediaType, ok := t.byExt[strings.ToLower(ext)]; ok {
+		return mediaType
+	}
+	return unknownType
+}
+
+func (t *Types) byOwn(name string) string {
+	if mediaType, ok := t.own[name]; ok && name != "" {
+		return mediaType
+	}
+	for at := 0; at < len(name); at++ {
+		if name[at] == '.' {
+			if mediaType, ok := t.own[name[at:]]; ok {
+				return mediaType
+			}
+		}
+	}
+	if mediaType, ok := t.own[""]; ok {
 		return mediaType
 	}
 	return unknownType

@@ -40,6 +40,21 @@ func TestTypesExtra(t *testing.T) {
 	}
 }
 
+func TestTypesTableOf(t *testing.T) {
+	types := TableOf(map[string]string{".html": "text/html", ".tar.gz": "application/x-tgz", ".gz": "application/x-gzip", "README": "text/plain; charset=utf-8", ".raw": "", "": "text/x-other"})
+	for name, want := range map[string]string{
+		"a.html": "text/html", "d.tar.gz/A.HTML": "text/html", "a.tar.gz": "application/x-tgz", "a.b.gz": "application/x-gzip", "d/readme": "text/plain; charset=utf-8",
+		"readme.x": "text/x-other", "a.css": "text/x-other", "a.raw": "", "": "text/x-other", "a.": "text/x-other", "html": "text/x-other",
+	} {
+		if got := types.ByName(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if got := TableOf(map[string]string{}).ByName("a.html"); got != unknownType {
+		t.Errorf("of an empty table: %q", got)
+	}
+}
+
 // Every line of the table is a media type with extensions, none of them twice.
 func TestTypesTable(t *testing.T) {
 	seen := map[string]string{}

@@ -44,7 +44,10 @@ func (rep *representation) describe(contentType, coding string, now time.Time) {
 	rep.tag = string(append(tag, '"'))
 
 	values := [...]string{contentType, rep.tag, strconv.FormatInt(id.size, 10), coding, ""}
-	rep.contentType, rep.etag, rep.length = values[0:1:1], values[1:2:2], values[2:3:3]
+	rep.etag, rep.length = values[1:2:2], values[2:3:3]
+	if contentType != "" {
+		rep.contentType = values[0:1:1]
+	}
 	if coding != "" {
 		rep.encoding = values[3:4:4]
 	}
@@ -63,8 +66,10 @@ func (rep *representation) describe(contentType, coding string, now time.Time) {
 // head sets what is the same for the whole representation and a part of it.
 func (h *Handler) head(header http.Header, e *entry, rep *representation) {
 	h.validators(header, e, rep)
-	header["Content-Type"] = rep.contentType
-	header["X-Content-Type-Options"] = h.noSniff
+	header["Content-Type"] = rep.contentType // nil, which keeps net/http from guessing, for a file without a type
+	if rep.contentType != nil {
+		header["X-Content-Type-Options"] = h.noSniff
+	}
 	header["Accept-Ranges"] = h.acceptRanges
 	if rep.encoding != nil {
 		header["Content-Encoding"] = rep.encoding

@@ -249,8 +249,11 @@ func (h *Handler) sendParts(w http.ResponseWriter, rep *representation, src *sou
 	end := "\r\n--" + boundary + "--\r\n"
 	length := int64(len(end))
 	for i, s := range spans {
-		heads[i] = fmt.Sprintf("\r\n--%s\r\nContent-Type: %s\r\nContent-Range: %s\r\n\r\n",
-			boundary, rep.contentType[0], contentRange(s, rep.identity.size))
+		kind := ""
+		if rep.contentType != nil {
+			kind = "\r\nContent-Type: " + rep.contentType[0]
+		}
+		heads[i] = fmt.Sprintf("\r\n--%s%s\r\nContent-Range: %s\r\n\r\n", boundary, kind, contentRange(s, rep.identity.size))
 		if i == 0 {
 			heads[i] = heads[i][2:]
 		}
