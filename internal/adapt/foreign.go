@@ -11,6 +11,7 @@ import (
 
 	"millrace/internal/adapt/document"
 	"millrace/internal/adapt/lighttpd"
+	"millrace/internal/adapt/nginx"
 	"millrace/internal/config"
 )
 
@@ -30,6 +31,11 @@ func syntaxes() []syntax {
 			name: "lighttpd", adapt: lighttpd.Adapt,
 			files: []string{"lighttpd.conf"}, folders: []string{"lighttpd"},
 			signs: []string{"server.", "$HTTP[", "$SERVER[", "var.", "url.", "fastcgi.", "include_shell"},
+		},
+		{
+			name: "nginx", adapt: nginx.Adapt,
+			files: []string{"nginx.conf", "fastcgi_params", "uwsgi_params", "scgi_params", "proxy_params", "fastcgi.conf"}, folders: []string{"nginx", "sites-available", "sites-enabled"},
+			signs: []string{"server {", "server{", "location ", "upstream ", "http {", "events {", "listen ", "server_name ", "root ", "proxy_pass ", "fastcgi_pass ", "worker_processes ", "try_files ", "proxy_set_header ", "fastcgi_param ", "return ", "add_header "},
 		},
 	}
 }

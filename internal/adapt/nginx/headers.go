@@ -1,0 +1,259 @@
+package nginx
+
+// Headers of responses, compression, errors.
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"millrace/internal/adapt/document"
+)
+
+// response is what changes the headers of a level's responses.
+type response struct {
+	always, unlessError, set *document.Table
+	remove                   []string
+}
+
+func (c *response) empty() bool {
+	return c.always.Empty() && c.unlessError.Empty() && c.set.Empty() && len(c.remove) == 0
+}
+
+func (c *response) table(at document.Place) *document.Table {
+	t := document.Inline()
+	if len(c.remove) > 0 {
+		t.Set("remove", c.remove, at)
+	}
+	if !c.always.Empty() {
+		t.Set("add", c.always, at)
+	}
+	if !c.set.Empty() {
+		t.Set("set_unless_error", c.set, at)
+	}
+	if !c.unlessError.Empty() {
+		t.Set("add_unless_error", c.unlessError, at)
+	}
+	return t
+}
+
+// headers sets what a route changes.
+func (s *site) headers(r *route, st state) {
+	if !r.answers() || r.get("headers") != nil {
+		return
+	}
+	c := s.response(st.scope.level, &st.scope, r)
+	if !c.empty() {
+		r.set("headers", c.table(st.scope.level.at), st.scope.level.at)
+	}
+}
+
+func (s *site) response(l *level, sc *scope, r *route) *response {
+	c := &response{always: document.Inline(), unlessError: document.Inline(), set: document.Inline()}
+	for name, text := range s.authVariables(l) {
+		if sc.vars[name] == "" {
+			with := sc.clone()
+			with.vars[name] = text
+			sc = &with
+		}
+	}
+	if d := l.handler(); d != nil {
+		family, _, _ := strings.Cut(d.name, "_")
+		for _, hide := range l.find(family + "_hide_header") {
+			c.remove = append(c.remove, hide.arg(0))
+		}
+	}
+	for _, d := range l.find("add_header") {
+		text, ok := sc.expand(d.args[1], forText)
+		if !ok || text == "" {
+			continue
+		}
+		into := c.unlessError
+		switch d.arg(2) {
+		case "always":
+			into = c.always
+		case "":
+		default:
+			s.a.problem(d.argAt(2), fmt.Sprintf("invalid parameter %q", d.arg(2)), `it is "always"`)
+		}
+		name := d.arg(0)
+		if _, own := ownType(l); own && r.get("respond") != nil && strings.EqualFold(name, "Content-Type") {
+			continue // it is the type of what is said
+		}
+		if strings.EqualFold(name, "Content-Length") || strings.EqualFold(name, "Transfer-Encoding") {
+			s.a.problem(d.argAt(0), fmt.Sprintf("add_header %s is not carried over: it says where the response ends", name), "leave it out")
+			continue
+		}
+		if before, is := into.Get(name).(string); is {
+			if strings.EqualFold(name, "Set-Cookie") {
+				s.a.problem(d.at, "a second add_header Set-Cookie in one place is not carried over", "have the app set it")
+				continue
+			}
+			text = before + ", " + text
+		}
+		into.Set(name, text, d.at)
+	}
+	s.expires(c, l, r)
+	return c
+}
+
+// ownType is the media type that an add_header of a level says.
+func ownType(l *level) (string, bool) {
+	for _, d := range l.find("add_header") {
+		if strings.EqualFold(d.arg(0), "Content-Type") && !strings.Contains(d.arg(1), "$") {
+			return d.arg(1), true
+		}
+	}
+	return "", false
+}
+
+func (sc *scope) clone() scope {
+	with := *sc
+	with.vars = map[string]string{}
+	for k, v := range sc.vars {
+		with.vars[k] = v
+	}
+	return with
+}
+
+// expires is how long clients keep responses. Of files it is a key of theirs.
+func (s *site) expires(c *response, l *level, r *route) {
+	d := l.last("expires")
+	if d == nil || d.arg(0) == "off" {
+		return
+	}
+	value, ok := expiresValue(d)
+	if !ok {
+		s.a.problem(d.argAt(0), fmt.Sprintf("expires %s is not carried over", strings.Join(d.words(), " ")), `write a time like "30d", "max", "epoch" or "off"`)
+		return
+	}
+	if files, is := r.get("files").(*document.Table); is && len(l.find("add_header")) == 0 {
+		files.Set("cache_control", value, d.at)
+		return
+	}
+	for _, h := range l.find("add_header") {
+		if strings.EqualFold(h.arg(0), "Cache-Control") { // two lines are one value
+			if before, is := c.unlessError.Get(h.arg(0)).(string); is {
+				c.unlessError.Set(h.arg(0), value+", "+before, h.at)
+				return
+			}
+		}
+	}
+	c.set.Set("Cache-Control", value, d.at)
+}
+
+func expiresValue(d *directive) (string, bool) {
+	if len(d.args) != 1 {
+		return "", false
+	}
+	switch text := d.arg(0); {
+	case text == "max":
+		return "max-age=315360000", true
+	case text == "epoch" || strings.HasPrefix(text, "-"):
+		return "no-cache", true
+	default:
+		t, ok := nginxTime(text)
+		return "max-age=" + strconv.FormatInt(int64(t/time.Second), 10), ok
+	}
+}
+
+// compress is gzip of a server. It is off in nginx, and on here, without a word.
+func (s *site) compress() {
+	l := s.level
+	if !l.on("gzip", false) {
+		at := l.at
+		if d := l.last("gzip"); d != nil {
+			at = d.at
+		}
+		s.table.Set("compress", false, at)
+		return
+	}
+	d := l.last("gzip")
+	t := document.Inline()
+	types := []string{"text/html"}
+	if of := l.last("gzip_types"); of != nil {
+		for _, w := range of.words() {
+			if w == "*" {
+				w = "*/*"
+			}
+			if !slices.Contains(types, w) {
+				types = append(types, w)
+			}
+		}
+	}
+	t.Set("types", types, d.at)
+	least := "20B"
+	if of := l.last("gzip_min_length"); of != nil {
+		least = s.a.size(of)
+	}
+	t.Set("min_size", least, d.at)
+	t.Set("encodings", []string{"gzip"}, d.at)
+	level := 1
+	if of := l.last("gzip_comp_level"); of != nil {
+		n, err := strconv.Atoi(of.arg(0))
+		if err != nil || n < 1 || n > 9 {
+			s.a.problem(of.argAt(0), `"gzip_comp_level" value must be between 1 and 9`, "")
+		}
+		level = n
+	}
+	t.Set("gzip_level", level, d.at)
+	s.table.Set("compress", t, d.at)
+}
+
+// errorPages are the pages of errors of a server.
+func (s *site) errorPages() {
+	pages := document.Inline()
+	var at document.Place
+	for _, d := range s.level.find("error_page") {
+		if s.errorPage(d, pages, s.level) && at == (document.Place{}) {
+			at = d.at
+		}
+	}
+	if !pages.Empty() {
+		s.table.Set("error_pages", pages, at)
+	}
+	for _, name := range []string{"proxy", "fastcgi", "uwsgi", "scgi", "grpc"} {
+		if s.level.on(name+"_intercept_errors", false) {
+			s.table.Set("error_pages_of_apps", true, s.level.last(name+"_intercept_errors").at)
+		}
+	}
+}
+
+// errorPage is one error_page, put into a table of pages.
+func (s *site) errorPage(d *directive, pages *document.Table, l *level) bool {
+	words := d.args
+	target := words[len(words)-1]
+	codes := words[:len(words)-1]
+	if n := len(codes); n > 0 && strings.HasPrefix(codes[n-1].text, "=") {
+		s.a.problem(codes[n-1].at, fmt.Sprintf("error_page with %q is not carried over here: the status of an error stays", codes[n-1].text), "have try_files lead there, where what is missing are files")
+		return false
+	}
+	sc := scope{site: s, level: l, names: s.names}
+	if strings.HasPrefix(target.text, "@") || strings.HasPrefix(target.text, "http") {
+		s.a.problem(target.at, fmt.Sprintf("error_page to %q is not carried over: a page of errors is a path of the site", target.text), "write a path; where files are missing, try_files $uri @name")
+		return false
+	}
+	to, ok := sc.expand(target, forURL)
+	if !ok {
+		return false
+	}
+	if !strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "{") {
+		to = "/" + to
+	}
+	for _, c := range codes {
+		n, err := strconv.Atoi(c.text)
+		switch {
+		case err != nil:
+			s.a.problem(c.at, fmt.Sprintf("invalid value %q", c.text), "")
+		case n < 300 || n > 599:
+			s.a.problem(c.at, fmt.Sprintf("value %q must be between 300 and 599", c.text), "")
+		case n == 497 || n == 494 || n == 495 || n == 496 || n == 499 || n < 400:
+			s.a.problem(c.at, fmt.Sprintf("error_page %d is not carried over: it is no error that has a page here", n), "leave it out")
+		default:
+			pages.Set(c.text, to, d.at)
+		}
+	}
+	return true
+}

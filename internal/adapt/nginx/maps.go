@@ -1,0 +1,263 @@
+package nginx
+
+// Variables that are tables: map, geo, split_clients.
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"millrace/internal/adapt/document"
+)
+
+// table is a variable of map, geo or split_clients.
+type table struct {
+	name   string
+	of     *directive
+	from   word
+	values [][2]string
+	def    string
+	kind   string // "": a map; networks or split
+}
+
+// collectTables reads all tables of http.
+func (a *adapter) collectTables(l *level) {
+	for _, d := range l.own("map", "geo", "split_clients") {
+		name := d.arg(len(d.args) - 1)
+		at := d.argAt(len(d.args) - 1)
+		if !strings.HasPrefix(name, "$") || len(name) < 2 {
+			a.problem(at, fmt.Sprintf("invalid variable name %q", name), "the variable that the table makes begins with $")
+			continue
+		}
+		t := &table{name: name[1:], of: d}
+		switch d.name {
+		case "map":
+			t.from = d.args[0]
+			a.readMap(t)
+		case "geo":
+			t.from = word{text: "$remote_addr", at: d.at}
+			if len(d.args) == 2 {
+				t.from = d.args[0]
+			}
+			t.kind = "networks"
+			a.readGeo(t)
+		default:
+			t.from, t.kind = d.args[0], "split"
+			a.readSplit(t)
+		}
+		a.maps[t.name] = t
+	}
+}
+
+// plainValue is a value without variables.
+func (a *adapter) plainValue(w word) (string, bool) {
+	if strings.Contains(w.text, "$") {
+		a.problem(w.at, fmt.Sprintf("the value %q of a table has a variable", w.text), "values are plain texts here: put the variable where the table is used")
+		return "", false
+	}
+	return w.text, true
+}
+
+func (a *adapter) readMap(t *table) {
+	var expressions [][2]string
+	hostnames, seen, haveDefault := false, map[string]bool{}, false
+	for _, line := range t.of.lines {
+		key := line[0]
+		switch {
+		case key.text == "hostnames" && len(line) == 1:
+			hostnames = true
+			continue
+		case key.text == "volatile" && len(line) == 1:
+			continue
+		case len(line) != 2:
+			a.problem(key.at, "invalid number of the map parameters", "a line is a value and what it becomes")
+			continue
+		}
+		value, ok := a.plainValue(line[1])
+		if !ok {
+			continue
+		}
+		text := key.text
+		switch {
+		case text == "default" && !key.quoted:
+			if haveDefault {
+				a.problem(key.at, "duplicate default map parameter", "leave one of them out")
+			}
+			t.def, haveDefault = value, true
+			continue
+		case strings.HasPrefix(text, "~"):
+			fold := strings.HasPrefix(text, "~*")
+			p, bad := newPattern(strings.TrimPrefix(strings.TrimPrefix(text, "~"), "*"), fold)
+			if bad != nil {
+				a.problem(key.at, bad.problem, bad.hint)
+				continue
+			}
+			if p.except != "" {
+				a.problem(key.at, fmt.Sprintf("regular expression %q looks ahead, which RE2 cannot", text), "put a line with what is excepted before it")
+				continue
+			}
+			expressions = append(expressions, [2]string{"~" + p.expr, value})
+			continue
+		}
+		text = strings.TrimPrefix(text, `\`)
+		if hostnames && (strings.HasPrefix(text, ".") || strings.HasPrefix(text, "*.") || strings.HasSuffix(text, ".*")) {
+			expressions = append(expressions, [2]string{"~" + hostMask(text), value})
+			continue
+		}
+		folded := strings.ToLower(text)
+		if seen[folded] {
+			a.problem(key.at, fmt.Sprintf("conflicting parameter %q", text), "leave one of them out")
+			continue
+		}
+		seen[folded] = true
+		t.values = append(t.values, [2]string{folded, value})
+	}
+	t.values = append(t.values, expressions...)
+}
+
+// hostMask is a mask of hosts as an expression.
+func hostMask(mask string) string {
+	switch {
+	case strings.HasPrefix(mask, "*."):
+		return `(?i)^.+` + regexp.QuoteMeta(mask[1:]) + "$"
+	case strings.HasPrefix(mask, "."):
+		return `(?i)^(?:.+\.)?` + regexp.QuoteMeta(mask[1:]) + "$"
+	}
+	return `(?i)^` + regexp.QuoteMeta(strings.TrimSuffix(mask, "*")) + ".+$"
+}
+
+func (a *adapter) readGeo(t *table) {
+	for _, line := range t.of.lines {
+		key := line[0]
+		if len(line) != 2 {
+			if key.text != "ranges" {
+				a.problem(key.at, "invalid number of the geo parameters", "a line is a network and its value")
+				continue
+			}
+			a.problem(key.at, "ranges of geo are not carried over", "write networks")
+			continue
+		}
+		value, ok := a.plainValue(line[1])
+		if !ok {
+			continue
+		}
+		switch key.text {
+		case "default":
+			t.def = value
+			continue
+		case "proxy", "proxy_recursive", "delete":
+			a.problem(key.at, fmt.Sprintf("%q of geo is not carried over", key.text), "set_real_ip_from makes the client's address what it is for all")
+			continue
+		}
+		text := key.text
+		if _, err := netip.ParseAddr(text); err == nil {
+			t.values = append(t.values, [2]string{text, value})
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			a.problem(key.at, fmt.Sprintf("invalid network %q", text), `write one like "10.0.0.0/8"`)
+			continue
+		}
+		if p.Bits() == 0 && p.Addr().Is4() {
+			t.def = value
+			continue
+		}
+		t.values = append(t.values, [2]string{p.Masked().String(), value})
+	}
+}
+
+func (a *adapter) readSplit(t *table) {
+	total := 0
+	for _, line := range t.of.lines {
+		key := line[0]
+		if len(line) != 2 {
+			a.problem(key.at, "invalid number of the split_clients parameters", "a line is a share and its value")
+			continue
+		}
+		value, ok := a.plainValue(line[1])
+		if !ok {
+			continue
+		}
+		if key.text == "*" {
+			t.def = value
+			continue
+		}
+		share, isShare := strings.CutSuffix(key.text, "%")
+		n, err := strconv.ParseFloat(share, 64)
+		hundredths := int(n*100 + 0.5)
+		if !isShare || err != nil || n < 0 || n > 100 {
+			a.problem(key.at, fmt.Sprintf("invalid percent value %q", key.text), `write a share like "25%" or "0.5%"`)
+			continue
+		}
+		if total += hundredths; total > 10000 {
+			a.problem(key.at, "percent total is greater than 100%", "")
+			continue
+		}
+		t.values = append(t.values, [2]string{key.text, value})
+	}
+}
+
+// useMap is a placeholder of a table, which is written into the site the first
+// time.
+func (s *site) useMap(name string, w word) (string, bool) {
+	text := "{map." + name + "}"
+	if done, is := s.maps[name]; is {
+		if !done {
+			s.a.problem(w.at, fmt.Sprintf("variable %q is made of itself", "$"+name), "")
+		}
+		return text, done
+	}
+	s.maps[name] = false
+	t := s.a.maps[name]
+	own := scope{site: s, level: s.level, names: s.names}
+	from, ok := own.expand(t.from, forText)
+	s.maps[name] = true
+	if !ok {
+		return text, false
+	}
+	m := s.table.Table("map", t.of.at).Table(name, t.of.at)
+	m.Set("from", from, t.from.at)
+	if t.kind != "" {
+		m.Set("kind", t.kind, t.of.at)
+	}
+	lines := document.Inline()
+	folds := t.kind == "" && !lowerCase(from)
+	for _, v := range t.values {
+		if folds && !strings.HasPrefix(v[0], "~") && strings.ToUpper(v[0]) != v[0] {
+			m.Set("ignore_case", true, t.of.at)
+		}
+		lines.Set(mapKey(v[0]), v[1], t.of.at)
+	}
+	m.Set("values", lines, t.of.at)
+	if t.def != "" {
+		m.Set("default", t.def, t.of.at)
+	}
+	return text, true
+}
+
+// mapKey is a key of a table: an empty one is an expression, as no key is empty.
+func mapKey(key string) string {
+	if key == "" {
+		return "~^$"
+	}
+	return key
+}
+
+// lowerCase reports whether what a text stands for is in lower case by itself.
+func lowerCase(text string) bool { return text == "{host}" || text == "{scheme}" || text == "{client}" }
+
+// httpsMap is the variable $https.
+func (s *site) httpsMap() string {
+	if _, done := s.maps["https"]; !done {
+		s.maps["https"] = true
+		m := s.table.Table("map", s.level.at).Table("https", s.level.at)
+		m.Set("from", "{scheme}", s.level.at)
+		lines := document.Inline()
+		lines.Set("https", "on", s.level.at)
+		m.Set("values", lines, s.level.at)
+	}
+	return "{map.https}"
+}
