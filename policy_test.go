@@ -37,9 +37,10 @@ var layout = map[string][]string{
 	"internal/suggest":     {},
 	"internal/placeholder": {"gateway", "internal/suggest"},
 	"internal/config":      {"internal/auth", "internal/limit", "internal/placeholder", "internal/suggest"}, // hashes, rates and texts are checked when they are loaded
-	"internal/adapt":       {"internal/adapt/document", "internal/adapt/lighttpd", "internal/adapt/nginx", "internal/config", "internal/suggest"},
+	"internal/adapt":       {"internal/adapt/apache", "internal/adapt/document", "internal/adapt/lighttpd", "internal/adapt/nginx", "internal/config", "internal/suggest"},
 
 	"internal/adapt/document": {"internal/config"}, // a millrace.toml in the making
+	"internal/adapt/apache":   {"internal/adapt/document", "internal/config", "internal/suggest"},
 	"internal/adapt/lighttpd": {"internal/adapt/document", "internal/config", "internal/suggest"},
 	"internal/adapt/nginx":    {"internal/adapt/document", "internal/config", "internal/suggest"},
 
@@ -88,7 +89,7 @@ var layout = map[string][]string{
 // anything is every package of ours but notByServer.
 const anything = "*"
 
-var notByServer = []string{"cmd/millrace", "internal/adapt", "internal/adapt/document", "internal/adapt/lighttpd", "internal/adapt/nginx", "internal/project"}
+var notByServer = []string{"cmd/millrace", "internal/adapt", "internal/adapt/apache", "internal/adapt/document", "internal/adapt/lighttpd", "internal/adapt/nginx", "internal/project"}
 
 // libraries import the standard library alone, so that anyone can use them.
 var libraries = []string{"gateway", "fcgi", "scgi", "uwsgi", "ajp", "cgi"}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"millrace/internal/adapt/apache"
 	"millrace/internal/adapt/document"
 	"millrace/internal/adapt/lighttpd"
 	"millrace/internal/adapt/nginx"
@@ -36,6 +37,15 @@ func syntaxes() []syntax {
 			name: "nginx", adapt: nginx.Adapt,
 			files: []string{"nginx.conf", "fastcgi_params", "uwsgi_params", "scgi_params", "proxy_params", "fastcgi.conf"}, folders: []string{"nginx", "sites-available", "sites-enabled"},
 			signs: []string{"server {", "server{", "location ", "upstream ", "http {", "events {", "listen ", "server_name ", "root ", "proxy_pass ", "fastcgi_pass ", "worker_processes ", "try_files ", "proxy_set_header ", "fastcgi_param ", "return ", "add_header "},
+		},
+		{
+			name: "apache", adapt: apache.Adapt,
+			files: []string{"apache2.conf", "httpd.conf", ".htaccess"}, folders: []string{"apache2", "httpd"},
+			signs: []string{
+				"<VirtualHost", "<Directory", "<Location", "<Files", "<IfModule", "<IfDefine", "<IfVersion", "<Proxy", "LoadModule", "DocumentRoot", "ServerName ", "ServerAlias",
+				"RewriteEngine", "RewriteRule", "RewriteCond", "RewriteBase", "ProxyPass", "Alias ", "AliasMatch", "ScriptAlias", "Redirect", "WSGI", "Fcgid", "AddHandler", "SetHandler",
+				"AddType", "Options ", "AllowOverride", "Require ", "AuthType", "ErrorDocument", "DirectoryIndex", "CustomLog", "SetEnv", "Header ", "Listen ", "FallbackResource", "UserDir",
+			},
 		},
 	}
 }

@@ -1,0 +1,93 @@
+package apache
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"millrace/internal/adapt/document"
+)
+
+// lowering makes a document of what was read.
+type lowering struct {
+	problems *document.Problems
+	doc      *document.Document
+	read     *reader
+	top      []*directive // of the main server
+	site     *site
+	under    *mapping // whose rules are lowered
+
+	sites     []*site
+	upstreams map[string]string // by what they are for, their names
+	apps      map[string]string
+	names     map[string]bool // of upstreams and apps
+	proxies   map[string]*directive
+	daemons   map[string]*directive // WSGIDaemonProcess by name
+	used      map[*directive]bool   // what became a comment
+	guessPHP  bool                  // no handler of .php is in sight, and there are rules that lead to one
+}
+
+// Adapt is an Apache configuration, or a piece of one, as a millrace.toml.
+// Relative paths of the file are relative to its ServerRoot; without one, to the
+// folder of the file. The error is a config.Errors of all that cannot be carried
+// over.
+func Adapt(path string, o document.Options) (*document.Document, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		abs = path
+	}
+	l := &lowering{
+		problems: &document.Problems{}, doc: document.New(), upstreams: map[string]string{}, apps: map[string]string{}, names: map[string]bool{},
+		proxies: map[string]*directive{}, daemons: map[string]*directive{}, used: map[*directive]bool{},
+	}
+	l.read = &reader{
+		problems: l.problems, options: o, root: filepath.Dir(abs), defined: map[string]string{}, loaded: map[string]bool{}, doc: l.doc,
+		htaccess: isHtaccess(path), file0: abs,
+	}
+	for _, folder := range []string{"/sites-available", "/sites-enabled", "/conf-available", "/conf-enabled", "/mods-available", "/mods-enabled"} {
+		if above, ok := strings.CutSuffix(l.read.root, folder); ok {
+			l.read.root = above
+		}
+	}
+	l.read.file(abs, document.Place{File: abs}, &l.top, nil)
+	if l.problems.Len() > 0 {
+		return nil, l.problems.Err()
+	}
+	l.server()
+	if err := l.problems.Err(); err != nil {
+		return nil, err
+	}
+	return l.doc, nil
+}
+
+func isHtaccess(path string) bool {
+	name := filepath.Base(path)
+	return name == ".htaccess" || name == "htaccess" || strings.HasSuffix(name, ".htaccess")
+}
+
+// refuse says that a directive is not carried over, and why.
+func (l *lowering) refuse(d *directive, problem, hint string) {
+	l.problems.Add(placeOf(d), problem, hint)
+}
+
+// path makes a path of the file absolute.
+func (l *lowering) path(text string) string { return l.read.under(text) }
+
+// nothing is comments for directives that have no meaning here, each once, and
+// errors for those that cannot be carried over.
+func (l *lowering) nothing(t *document.Table, list []*directive) {
+	for _, d := range list {
+		if l.used[d] {
+			continue
+		}
+		l.used[d] = true
+		switch {
+		case d.known == nil:
+		case d.known.refused != "":
+			l.refuse(d, fmt.Sprintf("%s is not carried over: %s", d.known.name, d.known.refused), "take it out, or keep what needs it behind Apache")
+		case d.known.nothing != "":
+			t.Comment(fmt.Sprintf("%s: %s", d.known.name, d.known.nothing))
+		}
+		l.nothing(t, d.within)
+	}
+}

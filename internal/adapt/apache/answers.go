@@ -1,0 +1,435 @@
+package apache
+
+// What answers in an area: files, scripts, programs, behind who may.
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"millrace/internal/adapt/document"
+)
+
+// answers makes the routes of an area for requests that some sections are for.
+func (l *lowering) answers(a area, c *conf, with []partial) {
+	s := l.site
+	var exprs []string
+	if a.m.expr != "" {
+		exprs = append(exprs, a.m.expr)
+	}
+	for _, p := range with {
+		exprs = append(exprs, p.expr)
+	}
+	place := placeOf(a.m.d)
+	if len(with) > 0 {
+		place = with[0].s.d.place
+	}
+	base := at(a.prefix, place, exprs...)
+	if a.m.file != "" {
+		base = cond{path: a.m.prefix, at: place}
+	}
+	if c.sslRequired != nil && !s.tls {
+		s.emit(base, status(c.sslRequired.place, 403))
+		return
+	}
+	if l.methods(a, c, base) {
+		return
+	}
+	gates := l.entry(c)
+	slices.SortStableFunc(gates, func(x, y gate) int {
+		switch {
+		case x.named == y.named:
+			return 0
+		case y.named:
+			return -1
+		}
+		return 1
+	})
+	for i, g := range gates {
+		with := base.clone()
+		var keys pairs
+		switch {
+		case g.shut:
+			s.emit(with, status(placeOf(g.at), 403))
+			continue
+		case i == len(gates)-1:
+			keys = l.guard(c, g)
+		case g.named || g.not != nil || g.clients == nil:
+			l.refuse(g.at, "these rules of who may come in are alternatives that no route can hold", "write them as one <RequireAll>, or as Require ip and Require valid-user")
+			continue
+		default:
+			with.client = g.clients
+		}
+		l.answer(a, c, with, keys)
+	}
+}
+
+// methods is <Limit> and <LimitExcept>: rules for some methods alone.
+func (l *lowering) methods(a area, c *conf, base cond) bool {
+	if len(c.access.limited) == 0 {
+		return false
+	}
+	plain := c.clone()
+	plain.access.limited = nil
+	for _, d := range c.access.limited {
+		var list []string
+		for _, m := range d.texts() {
+			list = append(list, strings.ToUpper(m))
+		}
+		limited := plain.clone()
+		limited.access = plain.access.with(d.within)
+		e := l.entry(limited)
+		of := base.clone()
+		if d.name == "limit" {
+			of.method = list
+		} else {
+			var p pairs
+			p.set("method", list, d.place)
+			if len(of.not) > 0 {
+				l.refuse(d, "<LimitExcept> beside other conditions", "write <Limit> with the methods themselves")
+				return true
+			}
+			of.not = p
+		}
+		switch {
+		case len(e) == 1 && e[0].shut:
+			l.site.emit(of, status(d.place, 403))
+		case len(e) == 1:
+			l.answer(a, limited, of, l.guard(limited, e[0]))
+		default:
+			l.refuse(d, "<"+d.known.name+"> with alternatives of who may come in", "write one rule")
+		}
+	}
+	gates := l.entry(plain)
+	if len(gates) != 1 {
+		l.refuse(c.access.limited[0], "<Limit> beside alternatives of who may come in", "write one rule")
+		return true
+	}
+	if gates[0].shut {
+		l.site.emit(base, status(placeOf(gates[0].at), 403))
+		return true
+	}
+	l.answer(a, plain, base, l.guard(plain, gates[0]))
+	return true
+}
+
+// guard is the keys of who may.
+func (l *lowering) guard(c *conf, g gate) pairs {
+	var p pairs
+	if g.clients != nil {
+		p.set("allow", unique(g.clients), placeOf(g.at))
+	}
+	if g.not != nil {
+		p.set("deny", unique(g.not), placeOf(g.at))
+	}
+	if !g.named {
+		return p
+	}
+	kind := c.get("authtype")
+	file := c.get("authuserfile")
+	switch {
+	case kind == nil:
+		l.refuse(g.at, "AH00027: No authentication done but request not allowed without authentication: AuthType not initialized", "write AuthType Basic, AuthName and AuthUserFile beside it")
+		return p
+	case !strings.EqualFold(kind.arg(0), "basic"):
+		l.refuse(kind, fmt.Sprintf("AuthType %s: passwords are asked for by Basic alone", kind.arg(0)), "write AuthType Basic, and serve it over TLS")
+		return p
+	case file == nil:
+		l.refuse(g.at, "AuthUserFile not specified in the configuration", "write AuthUserFile FILE")
+		return p
+	}
+	if provider := c.get("authbasicprovider"); provider != nil && !slices.Equal(provider.texts(), []string{"file"}) {
+		l.refuse(provider, fmt.Sprintf("AuthBasicProvider %s: users are in a file alone", strings.Join(provider.texts(), " ")), "write AuthBasicProvider file, or use auth in millrace.toml")
+		return p
+	}
+	var auth pairs
+	if realm := c.text("authname"); realm != "" {
+		auth.set("realm", realm, placeOf(c.get("authname")))
+	}
+	if g.users == nil {
+		auth.set("file", l.path(file.arg(0)), file.place)
+	} else {
+		users := l.hashes(file, g)
+		auth.set("users", users, file.place)
+	}
+	p.set("basic_auth", auth.inline(), placeOf(g.at))
+	return p
+}
+
+// hashes are the lines of some users.
+func (l *lowering) hashes(file *directive, g gate) *document.Table {
+	t := document.Inline()
+	text, err := os.ReadFile(l.path(file.arg(0)))
+	if err != nil {
+		l.refuse(file, fmt.Sprintf("AuthUserFile: cannot read the users: %v", err), "check the path and its rights; for Require valid-user it is read when millrace starts")
+		return t
+	}
+	for line := range strings.Lines(string(text)) {
+		name, hash, ok := strings.Cut(strings.TrimSpace(line), ":")
+		if ok && slices.Contains(g.users, name) {
+			t.Set(name, hash, file.place)
+		}
+	}
+	if t.Empty() {
+		l.refuse(g.at, fmt.Sprintf("none of the users %s is in %s", strings.Join(g.users, ", "), l.path(file.arg(0))), "add them with htpasswd -B")
+	}
+	return t
+}
+
+// answer makes the routes of one gate.
+func (l *lowering) answer(a area, c *conf, on cond, guard pairs) {
+	switch {
+	case c.proxy != nil && c.proxyAt != "":
+		l.locationProxy(a, c, on, guard)
+		return
+	case a.m.kind == isWSGI:
+		l.wsgiRoute(a, c, on, guard)
+		return
+	case a.m.kind == isUserDir:
+		l.userDir(a, c, on, guard)
+		return
+	}
+	if c.handler != nil && a.m.kind != isProgram && l.handlerOfAll(a, c, on, guard) {
+		return
+	}
+	if a.m.kind == isProgram {
+		l.programs(a, c, on, guard)
+		return
+	}
+	if a.m.folder == "" && a.m.kind == isFiles {
+		s := status(placeOf(a.m.d), 404)
+		s.keys = append(s.keys, guard...)
+		l.site.emit(on, s)
+		return
+	}
+	scripts := l.scripts(a, c, on, guard)
+	if c.fallback != nil {
+		l.fallback(a, c, on)
+	}
+	l.files(a, c, on, guard, scripts)
+}
+
+// files is the route of files.
+func (l *lowering) files(a area, c *conf, on cond, guard pairs, scripts []string) {
+	var f pairs
+	d := a.m.d
+	root := document.Literal(a.m.folder)
+	if a.m.kind == isVirtual {
+		text, ok := l.virtualRoot(d)
+		if !ok {
+			return
+		}
+		root = text
+	}
+	f.set("root", root, placeOf(d))
+	if strip := strings.TrimSuffix(a.m.prefix, "/"); strip != "" && a.m.expr == "" && a.m.file == "" {
+		f.set("strip", strip, placeOf(d))
+	}
+	var index []string
+	for _, name := range c.indexes() {
+		ext := strings.TrimPrefix(path.Ext(name), ".")
+		switch {
+		case slices.Contains(scripts, strings.ToLower(ext)):
+		case strings.HasPrefix(name, "/"):
+			l.indexElsewhere(a, c, on, name)
+		case strings.Contains(name, "/"):
+			l.refuse(c.get("directoryindex"), "DirectoryIndex "+name+": a path", "write the name of a file, or a path from the root of the site")
+		default:
+			index = append(index, name)
+		}
+	}
+	if !slices.Equal(index, []string{"index.html"}) {
+		f.set("index", append([]string{}, index...), placeOf(d))
+	}
+	if c.has(optIndexes) {
+		f.set("listing", true, placeOf(c.optionsAt))
+	}
+	if c.has(optFollow) {
+		f.set("follow_symlinks", true, placeOf(c.optionsAt))
+	}
+	b := body{at: placeOf(d)}
+	if a.m.expr != "" || a.m.file != "" {
+		to := a.m.to
+		if a.m.file != "" {
+			to = "/" + document.Literal(a.m.file)
+		}
+		b.keys.set("rewrite", to, placeOf(d))
+	}
+	if c.has(optMultiViews) {
+		b.comments = append(b.comments, "Options MultiViews: names are not guessed; a path without its extension is not found")
+	}
+	if c.has(optFollowOwner) && !c.has(optFollow) {
+		b.comments = append(b.comments, "Options SymLinksIfOwnerMatch: links are followed that lead to what is in the folder, whoever owns them")
+	}
+	l.expiring(a, c, on, guard, f, b)
+}
+
+// filesRoute emits a route of files.
+func (l *lowering) filesRoute(c *conf, on cond, guard, f pairs, b body) {
+	b.keys = slices.Clone(b.keys)
+	b.keys.set("files", f.inline(), b.at)
+	b.keys = append(b.keys, guard...)
+	b.keys = append(b.keys, l.around(c, "files", "")...)
+	l.site.emit(on, b)
+}
+
+// indexElsewhere is a DirectoryIndex that is a path of the site, for folders
+// that have none of the names before it.
+func (l *lowering) indexElsewhere(a area, c *conf, on cond, name string) {
+	text, ok := a.m.fileText()
+	if !ok {
+		l.refuse(c.get("directoryindex"), "DirectoryIndex "+name+" below an Alias", "write the name of a file")
+		return
+	}
+	of := on.clone()
+	if of.regexp != "" {
+		return
+	}
+	of.regexp = "/$"
+	of.exists.set(text, "folder", of.at)
+	for _, before := range c.indexes() {
+		if before == name {
+			break
+		}
+		of.exists.set(text+before, "none", of.at)
+	}
+	var p pairs
+	p.set("to", document.Literal(name), of.at)
+	p.set("repeat", true, of.at)
+	l.site.emit(of, answer(of.at, "rewrite", p.inline()))
+}
+
+// fallback is FallbackResource.
+func (l *lowering) fallback(a area, c *conf, on cond) {
+	d := c.fallback
+	text, ok := a.m.fileText()
+	if !ok {
+		l.refuse(d, "FallbackResource below an Alias whose folder has another name than its path", "write RewriteRule with the condition %{REQUEST_FILENAME} !-f")
+		return
+	}
+	to := d.arg(0)
+	if !strings.HasPrefix(to, "/") {
+		to = strings.TrimSuffix(a.prefix, "/") + "/" + to
+	}
+	of := on.clone()
+	of.exists.set(text, "none", d.place)
+	of.exclude = append(of.exclude, "^"+quoteMeta(to)+"$")
+	var p pairs
+	p.set("to", document.Literal(to), d.place)
+	p.set("repeat", true, d.place)
+	l.site.emit(of, answer(d.place, "rewrite", p.inline()))
+	folder := on.clone() // a folder without an index is no resource either
+	if folder.regexp == "" && len(c.indexes()) > 0 {
+		folder.regexp = "/$"
+		folder.exists.set(text, "folder", d.place)
+		for _, name := range c.indexes() {
+			if !strings.Contains(name, "/") {
+				folder.exists.set(text+name, "none", d.place)
+			}
+		}
+		if !c.has(optIndexes) {
+			l.site.emit(folder, answer(d.place, "rewrite", p.inline()))
+		}
+	}
+}
+
+// programs is a folder of ScriptAlias.
+func (l *lowering) programs(a area, c *conf, on cond, guard pairs) {
+	s := l.site
+	if c.handler != nil && strings.EqualFold(c.handler.arg(0), "fcgid-script") || c.fcgid[""] != nil {
+		l.fcgidFolder(a, c, on, guard, nil)
+		return
+	}
+	if a.m.file != "" && l.fcgidFile(a, c, on, guard) {
+		return
+	}
+	var p pairs
+	p.set("root", a.m.folder, placeOf(a.m.d))
+	b := body{at: placeOf(a.m.d)}
+	strip := strings.TrimSuffix(a.m.prefix, "/")
+	switch {
+	case a.m.file != "":
+		l.refuse(a.m.d, a.m.d.known.name+" of one file that is no FastCGI program", "alias the folder, or write AddHandler fcgid-script for it")
+		return
+	case a.m.expr != "":
+		l.refuse(a.m.d, a.m.d.known.name+": the programs of an expression", "write ScriptAlias with the folder")
+		return
+	case strip != "":
+		p.set("strip", strip, placeOf(a.m.d))
+	}
+	l.cgiKeys(c, &p)
+	b.keys.set("cgi", p.inline(), b.at)
+	b.keys = append(b.keys, guard...)
+	b.keys = append(b.keys, l.around(c, "cgi", "")...)
+	s.emit(on, b)
+	missing := status(b.at, 404) // a program that is not there is no file either
+	s.emit(on, missing)
+}
+
+// cgiKeys are those that programs have in common.
+func (l *lowering) cgiKeys(c *conf, p *pairs) {
+	s := l.site
+	if c.has(optFollow) {
+		p.set("follow_symlinks", true, placeOf(c.optionsAt))
+	}
+	if d := s.last("suexecusergroup"); d != nil {
+		p.set("user", strings.TrimPrefix(d.arg(0), "#"), d.place)
+		p.set("group", strings.TrimPrefix(d.arg(1), "#"), d.place)
+	}
+	env := l.staticEnv(c)
+	if len(env) > 0 {
+		p.set("env", env.inline(), env[0].at)
+	}
+	limits := l.limits(c)
+	if len(limits) > 0 {
+		p.set("rlimits", limits.inline(), limits[0].at)
+	}
+	if d := s.last("timeout"); d != nil {
+		if text, ok := l.seconds(d, d.arg(0), "s"); ok {
+			p.set("timeout", text, d.place)
+		}
+	}
+}
+
+// limits are RLimitCPU and its kin.
+func (l *lowering) limits(c *conf) pairs {
+	var p pairs
+	for _, name := range slices.Sorted(maps.Keys(c.rlimits)) {
+		d := c.rlimits[name]
+		value := d.arg(len(d.args) - 1)
+		if strings.EqualFold(value, "max") {
+			continue
+		}
+		p.set(map[string]string{"rlimitcpu": "cpu", "rlimitmem": "as", "rlimitnproc": "nproc"}[name], value, d.place)
+	}
+	return p
+}
+
+// virtualRoot is VirtualDocumentRoot as a root with placeholders.
+func (l *lowering) virtualRoot(d *directive) (string, bool) {
+	text := d.arg(0)
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		if text[i] != '%' || i+1 == len(text) {
+			b.WriteString(fixed(text[i], false))
+			continue
+		}
+		i++
+		switch text[i] {
+		case '%':
+			b.WriteByte('%')
+		case '0':
+			b.WriteString("{host}")
+		case 'p':
+			b.WriteString("{port}")
+		default:
+			l.refuse(d, fmt.Sprintf("VirtualDocumentRoot: %%%c, a part of the name", text[i]), "write a site whose hosts are a regular expression with a group, and root = \"/srv/{name}\"")
+			return "", false
+		}
+	}
+	return filepath.Clean(b.String()), true
+}

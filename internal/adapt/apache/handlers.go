@@ -1,0 +1,55 @@
+package apache
+
+// <FilesMatch "\.php$"> SetHandler H </FilesMatch> says what AddHandler H .php
+// does, and is taken for it: so a script also has what follows its name in the
+// path, and answers for its folder.
+
+import (
+	"path"
+	"strings"
+)
+
+// byExtension takes SetHandler out of sections for names with some extensions.
+func byExtension(list []*directive) []*directive {
+	var out []*directive
+	for _, d := range list {
+		d.within = byExtension(d.within)
+		if d.name != "files" && d.name != "filesmatch" {
+			out = append(out, d)
+			continue
+		}
+		exts := extensionsOfSection(d)
+		var kept []*directive
+		for _, in := range d.within {
+			if in.name != "sethandler" || exts == nil || strings.EqualFold(in.arg(0), "none") || strings.EqualFold(in.arg(0), "default-handler") {
+				kept = append(kept, in)
+				continue
+			}
+			add := &directive{name: "addhandler", shown: in.shown, place: in.place, args: in.args[:1:1], known: in.known}
+			for _, ext := range exts {
+				add.args = append(add.args, arg{ext, d.place})
+			}
+			out = append(out, add)
+		}
+		if d.within = kept; relevant(kept) {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// extensionsOfSection are those of a <Files> or <FilesMatch>; nil: it is for
+// other names.
+func extensionsOfSection(d *directive) []string {
+	pattern, isRegexp := d.arg(0), d.name == "filesmatch"
+	if pattern == "~" {
+		pattern, isRegexp = d.arg(1), true
+	}
+	if isRegexp {
+		return extensions(strings.TrimPrefix(pattern, "(?i)"))
+	}
+	if ext, ok := strings.CutPrefix(pattern, "*."); ok && ext != "" && !strings.ContainsAny(ext, "*?[") && path.Ext(pattern) == "."+ext {
+		return []string{"." + ext}
+	}
+	return nil
+}

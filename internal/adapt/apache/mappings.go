@@ -1,0 +1,495 @@
+package apache
+
+// Which mappings a site has, in the order of Apache's hooks: proxies, then
+// redirects and aliases, WSGI scripts, folders of users, DocumentRoot.
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+func (l *lowering) mappingsOf(s *site) {
+	for _, d := range s.all("proxypass", "proxypassmatch") {
+		l.proxyMapping(s, d)
+	}
+	for _, d := range s.all("redirect", "redirectmatch", "redirectpermanent", "redirecttemp") {
+		s.mappings = append(s.mappings, &mapping{kind: isRedirect, d: d})
+	}
+	for _, d := range s.all("alias", "aliasmatch", "scriptalias", "scriptaliasmatch") {
+		l.alias(s, d)
+	}
+	for _, d := range s.all("wsgiscriptalias", "wsgiscriptaliasmatch") {
+		l.wsgiMapping(s, d)
+	}
+	for _, d := range s.all("userdir") {
+		if len(d.args) == 1 && !strings.EqualFold(d.arg(0), "disabled") && !strings.EqualFold(d.arg(0), "enabled") {
+			s.mappings = append(s.mappings, &mapping{kind: isUserDir, d: d, prefix: "/~"})
+			break
+		}
+	}
+	if d := s.last("virtualdocumentroot"); d != nil {
+		s.mappings = append(s.mappings, &mapping{kind: isVirtual, d: d, prefix: "/"})
+	} else if s.root != "" {
+		d := s.last("documentroot")
+		s.mappings = append(s.mappings, &mapping{kind: isFiles, d: d, prefix: "/", folder: s.root})
+	}
+}
+
+// alias is Alias, ScriptAlias and their kin.
+func (l *lowering) alias(s *site, d *directive) {
+	if len(d.args) != 2 {
+		l.refuse(d, d.known.name+" within a <Location>", "write it outside, with the path before the folder")
+		return
+	}
+	kind := isFiles
+	if strings.HasPrefix(d.name, "script") {
+		kind = isProgram
+	}
+	from, to := d.arg(0), d.arg(1)
+	if strings.HasSuffix(d.name, "match") {
+		p, ok := l.regexp(d.args[0].place, from, false)
+		if !ok {
+			return
+		}
+		if p.not != "" {
+			l.refuse(d, d.known.name+" with a negative look-ahead", "write what is excepted as an Alias above it")
+			return
+		}
+		t := &texts{groups: groupsOf(p.expr), url: true, whole: "{0}"}
+		fixed := to
+		if i := strings.IndexByte(to, '$'); i >= 0 {
+			fixed = to[:i]
+		}
+		i := strings.LastIndexByte(fixed, '/')
+		if i < 1 {
+			l.refuse(d, d.known.name+": the folder begins with what the path says", "let it begin with a folder that is fixed")
+			return
+		}
+		below, ok := l.expand(d, to[i:], t)
+		if ok {
+			s.mappings = append(s.mappings, &mapping{kind: kind, d: d, prefix: "/", folder: to[:i], expr: p.expr, to: below})
+		}
+		return
+	}
+	if !strings.HasPrefix(from, "/") {
+		l.refuse(d, fmt.Sprintf("%s: the path %q does not begin with a slash", d.known.name, from), "write /"+from)
+		return
+	}
+	folder := strings.TrimRight(to, "/")
+	if !path.IsAbs(folder) {
+		folder = l.path(folder)
+	}
+	info, err := os.Stat(folder)
+	isFile := err == nil && info.Mode().IsRegular() || err != nil && path.Ext(from) != "" && path.Ext(from) == path.Ext(to)
+	switch {
+	case isFile:
+		m := &mapping{kind: kind, d: d, prefix: strings.TrimRight(from, "/"), folder: path.Dir(folder), file: path.Base(folder)}
+		s.mappings = append(s.mappings, m)
+		return
+	case strings.HasSuffix(from, "/") != strings.HasSuffix(to, "/") && from != "/" && strings.HasSuffix(from, "/"):
+		l.refuse(d, fmt.Sprintf("%s: %s ends with a slash and %s does not: Apache looks for %s with the rest behind it, without a slash", d.known.name, from, to, to), "end both with a slash, or none")
+		return
+	}
+	s.mappings = append(s.mappings, &mapping{kind: kind, d: d, prefix: from, folder: folder})
+}
+
+// routesOf makes the routes of a site.
+func (l *lowering) routesOf(s *site) {
+	rules := rulesOf(s.own, scope{})
+	if s.at != nil {
+		if of := rulesOf(s.main, scope{}); rules == nil {
+			if of != nil && slices.ContainsFunc(s.main, func(d *directive) bool {
+				return d.name == "rewriteoptions" && strings.Contains(strings.ToLower(d.raw), "inheritdown")
+			}) {
+				rules = of
+			}
+		} else if of != nil && rules.inherit {
+			rules.also = of
+		}
+	}
+	if l.read.htaccess {
+		rules = nil
+	}
+	others := slices.ContainsFunc(s.mappings, func(m *mapping) bool { return m.prefix != "/" || m.kind != isFiles })
+	if rules != nil && rules.on && len(rules.rules)+lenAlso(rules) > 0 {
+		w := &rewriting{server: true, after: "site", files: "site"}
+		s.names["site"], s.names["files"] = true, true
+		if others && s.root != "" {
+			w.files = "files"
+		}
+		l.under = nil
+		l.rules(rules, w)
+		if l.jumps(s, "site", "files") {
+			s.emit(cond{}, jump(rules.at.place, "site"))
+			s.group = "site"
+		}
+		if w.files == "files" && !l.jumps(s, "files") {
+			w.files = ""
+		}
+		if w.files == "files" {
+			l.mapped(s, true)
+			return
+		}
+	}
+	l.mapped(s, false)
+}
+
+func lenAlso(set *ruleset) int {
+	n := 0
+	for also := set.also; also != nil; also = also.also {
+		n += len(also.rules)
+	}
+	return n
+}
+
+// jumps reports whether a route goes to one of some groups.
+func (l *lowering) jumps(s *site, groups ...string) bool {
+	return slices.ContainsFunc(s.routes, func(r routed) bool {
+		to, _ := r.body.keys.get("goto").(string)
+		return slices.Contains(groups, to)
+	})
+}
+
+// mapped makes the routes of all mappings.
+func (l *lowering) mapped(s *site, parted bool) {
+	var except []string // paths of ProxyPass … !
+	for i, m := range s.mappings {
+		if parted && i == len(s.mappings)-1 {
+			s.emit(cond{}, jump(m.d.place, "files"))
+			s.group = "files"
+		}
+		switch m.kind {
+		case isRedirect:
+			l.redirect(m.d, "", cond{}, nil)
+		case isProxy:
+			if m.d.arg(1) == "!" {
+				except = append(except, m.expr0())
+				continue
+			}
+			l.proxyRoutes(m, except)
+		default:
+			l.mappingRoutes(m)
+		}
+	}
+	l.locations(s)
+}
+
+// locations are those that answer though no mapping is for them.
+func (l *lowering) locations(s *site) {
+	if s.root != "" || slices.ContainsFunc(s.mappings, func(m *mapping) bool { return m.prefix == "/" }) {
+		return
+	}
+	l.mappingRoutes(&mapping{kind: isFiles, prefix: "/", d: s.at})
+}
+
+// expr0 is an expression for the paths of a mapping.
+func (m *mapping) expr0() string {
+	switch {
+	case m.expr != "":
+		return m.expr
+	case strings.HasSuffix(m.prefix, "/"):
+		return "^" + quoteMeta(m.prefix)
+	}
+	return "^" + quoteMeta(m.prefix) + "(?:/|$)"
+}
+
+// mappingRoutes makes the routes of a mapping of files or programs: what is shut,
+// the rules of its folders, then what answers.
+func (l *lowering) mappingRoutes(m *mapping) {
+	s := l.site
+	areas := l.areas(m)
+	was := l.under
+	l.under = m
+	defer func() { l.under = was }()
+	var sets []*ruleset
+	var of []area
+	for _, a := range areas {
+		c := l.holding(a, nil)
+		if c.rewrite != nil && c.rewrite.on && len(c.rewrite.rules)+lenAlso(c.rewrite) > 0 && !slices.Contains(sets, c.rewrite) {
+			sets = append(sets, c.rewrite)
+			of = append(of, a)
+		}
+	}
+	group := s.group
+	if len(sets) > 0 {
+		for _, a := range areas { // nobody is let in, whatever the rules make of the path
+			if e := l.entry(l.holding(a, nil)); len(e) == 1 && e[0].shut && a.prefix != "/" {
+				s.emit(at(a.prefix, placeOf(e[0].at)), status(placeOf(e[0].at), 403))
+			}
+		}
+		after := s.unique("answers")
+		before := len(s.routes)
+		for i, set := range sets {
+			l.folderRules(set, m, of[i], areas, after, len(sets) > 1)
+		}
+		used := slices.ContainsFunc(s.routes[before:], func(r routed) bool { to, _ := r.body.keys.get("goto").(string); return to == after })
+		if used {
+			c := cond{}
+			if m.prefix != "/" {
+				c = at(m.prefix, placeOf(m.d))
+			}
+			s.emit(c, jump(placeOf(m.d), after))
+			s.group = after
+		} else {
+			delete(s.names, after)
+		}
+	}
+	for _, a := range areas {
+		l.areaRoutes(a)
+	}
+	s.group = group
+}
+
+// folderRules lowers the rules of a folder.
+func (l *lowering) folderRules(set *ruleset, m *mapping, a area, areas []area, after string, several bool) {
+	s := l.site
+	prefix := a.prefix
+	switch {
+	case set.place != "":
+		prefix = set.place
+	case set.folder == "/" || set.folder != "" && !strings.HasPrefix(set.folder+"/", m.folder+"/"): // of a folder above
+		prefix = m.prefix
+		if rest, ok := strings.CutPrefix(m.folder, set.folder+"/"); ok && rest != "" && l.has(set, func(d *directive) bool { return !everything(d.arg(0)) && strings.HasPrefix(d.arg(0), "^") }) {
+			l.refuse(set.at, fmt.Sprintf("rules of the folder %s, which is above that of %s: they see a path that begins with %s", set.folder, m.prefix, rest), "write them into the folder that the path leads to")
+			return
+		}
+	case set.folder != "":
+		prefix = strings.TrimSuffix(m.prefix, "/") + strings.TrimPrefix(set.folder, m.folder)
+	}
+	if !strings.HasSuffix(prefix, "/") {
+		prefix += "/"
+	}
+	w := &rewriting{prefix: prefix, after: after}
+	if set.base != nil {
+		w.base = strings.TrimRight(set.base.arg(0), "/") + "/"
+		if !strings.HasPrefix(w.base, "/") {
+			l.refuse(set.base, "RewriteBase: only valid if it begins with a slash", "write RewriteBase /"+w.base)
+			return
+		}
+	}
+	w.guard = l.guardOf(prefix)
+	l.rules(set, w)
+	if several && prefix != "/" {
+		s.emit(cond{path: prefix + "*", at: set.at.place}, jump(set.at.place, after))
+	}
+}
+
+func (l *lowering) has(set *ruleset, f func(*directive) bool) bool {
+	return slices.ContainsFunc(set.rules, func(r rule) bool { return f(r.d) })
+}
+
+// guardOf is what guards a path, for comparing; "": nothing does.
+func (l *lowering) guardOf(to string) string {
+	for _, m := range l.site.mappings {
+		if m.kind != isFiles || m.expr != "" || !inLocation(to, m.prefix) && m.prefix != "/" {
+			continue
+		}
+		for _, a := range l.areas(m) {
+			if a.prefix == "/" || to == a.prefix || strings.HasPrefix(to, strings.TrimSuffix(a.prefix, "/")+"/") {
+				c := l.holding(a, nil)
+				e := l.entry(c)
+				if len(e) == 1 && e[0].open() {
+					return ""
+				}
+				text := ""
+				for _, g := range e {
+					text += fmt.Sprint(g.shut, g.clients, g.not, g.users, g.named, c.text("authuserfile"), c.text("authname"))
+				}
+				return text
+			}
+		}
+	}
+	return ""
+}
+
+// areaRoutes are those of an area, and of the sections that are for some of it.
+func (l *lowering) areaRoutes(a area) {
+	s := l.site
+	plain := l.holding(a, nil)
+	for _, d := range plain.redirects {
+		l.redirect(d, a.prefix, cond{}, plain)
+	}
+	routes := func(with []partial) []routed {
+		was, group := s.routes, s.group
+		s.routes = nil
+		l.answers(a, l.holding(a, with), with)
+		made := s.routes
+		s.routes, s.group = was, group
+		return made
+	}
+	bare := routes(nil)
+	bodies := func(list []routed) string {
+		text := ""
+		for _, r := range list {
+			text += r.body.shown()
+		}
+		return text
+	}
+	all := l.partials(a)
+	all = slices.DeleteFunc(all, func(p partial) bool {
+		return bodies(routes([]partial{p})) == bodies(bare)
+	})
+	if len(all) > 6 {
+		l.refuse(all[6].s.d, fmt.Sprintf("%d sections are for some of the paths below %s: more than are looked at together", len(all), a.prefix), "join those that say the same")
+		return
+	}
+	for n := min(len(all), 2); n > 0; n-- {
+		for i := range all {
+			if n == 1 {
+				s.routes = append(s.routes, routes([]partial{all[i]})...)
+				continue
+			}
+			for j := i + 1; j < len(all); j++ {
+				if disjoint(all[i], all[j]) {
+					continue
+				}
+				pair := routes([]partial{all[i], all[j]})
+				if one := bodies(routes([]partial{all[i]})); bodies(pair) == one && l.shuts(a, all[i]) {
+					continue // whoever comes first says the same
+				}
+				if bodies(pair) == bodies(routes([]partial{all[j]})) && l.shuts(a, all[j]) {
+					continue
+				}
+				s.routes = append(s.routes, pair...)
+			}
+		}
+		if n == 2 { // those that let nobody in go first
+			slices.SortStableFunc(all, func(x, y partial) int {
+				return strings.Compare(strconv.FormatBool(!l.shuts(a, x)), strconv.FormatBool(!l.shuts(a, y)))
+			})
+		}
+	}
+	s.routes = append(s.routes, bare...)
+}
+
+// shuts reports whether a section lets nobody in.
+func (l *lowering) shuts(a area, p partial) bool {
+	e := l.entry(l.holding(a, []partial{p}))
+	return len(e) == 1 && e[0].shut
+}
+
+// disjoint reports whether no path is for both of two sections.
+func disjoint(a, b partial) bool {
+	if a.s.kind != "files" || b.s.kind != "files" {
+		return false
+	}
+	if !a.s.regexp && !b.s.regexp && !isGlob(a.s.pattern) && !isGlob(b.s.pattern) {
+		return a.s.pattern != b.s.pattern
+	}
+	x, y := extensions(a.s.pattern), extensions(b.s.pattern)
+	if x == nil || y == nil || !a.s.regexp || !b.s.regexp {
+		return false
+	}
+	return !slices.ContainsFunc(x, func(e string) bool {
+		return slices.ContainsFunc(y, func(f string) bool { return strings.HasSuffix(e, f) || strings.HasSuffix(f, e) })
+	})
+}
+
+// redirect is Redirect and RedirectMatch. In a section without a path of its own
+// the section's is meant.
+func (l *lowering) redirect(d *directive, prefix string, c cond, guard *conf) {
+	words := d.texts()
+	code := 302
+	switch d.name {
+	case "redirectpermanent":
+		code = 301
+	case "redirecttemp":
+	default:
+		known := map[string]int{"permanent": 301, "temp": 302, "seeother": 303, "gone": 410}
+		n, isNumber := 0, false
+		if len(words) > 0 {
+			if v, err := strconv.Atoi(words[0]); err == nil {
+				n, isNumber = v, true
+			} else if v, ok := known[strings.ToLower(words[0])]; ok {
+				n, isNumber = v, true
+			}
+		}
+		if isNumber && (len(words) > 1 || prefix != "") {
+			code, words = n, words[1:]
+		}
+	}
+	isStatus := code < 300 || code > 399
+	if len(words) == 1 && !isStatus && prefix != "" {
+		words = []string{prefix, words[0]}
+	}
+	if len(words) == 0 && isStatus && prefix != "" {
+		words = []string{prefix}
+	}
+	switch {
+	case isStatus && len(words) != 1, !isStatus && len(words) != 2:
+		l.refuse(d, d.known.name+": Redirect URL not valid for this status", "a redirect has a URL, any other status has none")
+		return
+	case code < 200 || code > 599, !isStatus && !slices.Contains([]int{301, 302, 303, 307, 308}, code):
+		l.refuse(d, fmt.Sprintf("%s: the status %d", d.known.name, code), "it takes 301, 302, 303, 307, 308, or one from 400 on without a URL")
+		return
+	}
+	c.at = d.place
+	from := words[0]
+	rest := ""
+	t := &texts{url: true}
+	if d.name == "redirectmatch" {
+		p, ok := l.regexp(d.place, from, false)
+		if !ok {
+			return
+		}
+		c.regexp = p.expr
+		if p.not != "" {
+			c.exclude = append(c.exclude, p.not)
+		}
+		t.groups, t.whole = groupsOf(p.expr), "{0}"
+	} else {
+		if !strings.HasPrefix(from, "/") {
+			l.refuse(d, fmt.Sprintf("%s: the path %q does not begin with a slash", d.known.name, from), "write /"+from)
+			return
+		}
+		switch {
+		case isStatus:
+			c = at(from, d.place)
+		case from == "/":
+			rest = "{path}"
+		case strings.HasSuffix(from, "/"):
+			c.regexp, rest = "^"+quoteMeta(from)+"(.*)$", "{1}"
+		default:
+			c.regexp, rest = "^"+quoteMeta(from)+"(/.*)?$", "{1}"
+		}
+	}
+	if isStatus {
+		l.site.emit(c, status(d.place, code))
+		return
+	}
+	to, ok := l.expand(d, words[1], t)
+	if !ok {
+		return
+	}
+	if rest == "{path}" {
+		if cut, ok := strings.CutSuffix(to, "/"); ok {
+			to = cut
+		} else {
+			c.regexp, rest = "^/(.*)$", "{1}"
+		}
+	}
+	if rest != "" {
+		to += rest
+	}
+	if strings.HasSuffix(to, "{path}") {
+		to = strings.TrimSuffix(to, "{path}") + "{uri}"
+	} else if !strings.Contains(to, "?") {
+		to += "?{query}"
+	}
+	var p pairs
+	p.set("to", to, d.place)
+	if code != 302 {
+		p.set("status", code, d.place)
+	}
+	b := answer(d.place, "redirect", p.inline())
+	if guard != nil {
+		if e := l.entry(guard); len(e) == 1 && !e[0].shut {
+			b.keys = append(b.keys, l.guard(guard, e[0])...)
+		}
+	}
+	l.site.emit(c, b)
+}

@@ -1,0 +1,433 @@
+package apache
+
+// Handlers: scripts of PHP, CGI programs and FastCGI programs among files.
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"millrace/internal/adapt/document"
+)
+
+// handlerName is the handler that a directive sets, or the type that is one.
+func handlerName(d *directive) string {
+	name := d.arg(0)
+	if strings.HasPrefix(strings.ToLower(name), "application/x-httpd-php") && !strings.HasSuffix(strings.ToLower(name), "-source") || strings.HasPrefix(strings.ToLower(name), "php") && strings.HasSuffix(strings.ToLower(name), "-script") || strings.EqualFold(name, "x-httpd-php") {
+		return "php"
+	}
+	if strings.EqualFold(name, "fastcgi-script") {
+		return "fcgid-script"
+	}
+	if strings.HasPrefix(strings.ToLower(name), "proxy:") {
+		return name
+	}
+	return strings.ToLower(name)
+}
+
+// byHandler are the extensions of an area, by their handlers.
+type byHandler struct {
+	d    *directive
+	exts []string
+}
+
+func (c *conf) byHandler() (all []*byHandler) {
+	find := map[string]*byHandler{}
+	add := func(ext string, d *directive) {
+		name := handlerName(d)
+		h := find[name]
+		if h == nil {
+			h = &byHandler{d: d}
+			find[name], all = h, append(all, h)
+		}
+		if !slices.Contains(h.exts, ext) {
+			h.exts = append(h.exts, ext)
+		}
+	}
+	for _, ext := range sortedKeys(c.handlers) {
+		add(ext, c.handlers[ext])
+	}
+	for _, ext := range sortedKeys(c.types) {
+		if handlerName(c.types[ext]) == "php" {
+			add(ext, c.types[ext])
+		}
+	}
+	return all
+}
+
+// scripts emits the routes of the scripts in an area, and returns their
+// extensions.
+func (l *lowering) scripts(a area, c *conf, on cond, guard pairs) []string {
+	var taken []string
+	if l.guessPHP && c.handlers["php"] == nil && c.types["php"] == nil && a.m.folder != "" {
+		c = c.clone()
+		c.handlers["php"] = &directive{name: "addhandler", known: directives["addhandler"], place: placeOf(a.m.d), args: []arg{{text: "php-script"}, {text: ".php"}}}
+	}
+	for _, h := range c.byHandler() {
+		name := handlerName(h.d)
+		switch {
+		case name == "php", strings.HasPrefix(name, "proxy:"):
+			l.script(a, c, on, guard, h, name)
+		case name == "fcgid-script":
+			if !c.has(optCGI) {
+				l.forbidden(on, h)
+				break
+			}
+			l.fcgid(a, c, on, guard, h)
+		case name == "cgi-script":
+			if !c.has(optCGI) {
+				l.forbidden(on, h)
+				break
+			}
+			l.cgi(a, c, on, guard, h)
+		case name == "wsgi-script":
+			l.wsgiFolder(a, c, on, guard, h)
+		case name == "type-map":
+			continue // Debian's mime.conf has it; a .var is a file like others
+		case name == "default-handler":
+			continue
+		default:
+			l.refuse(h.d, fmt.Sprintf("%s %s: the handler is not carried over", h.d.known.name, h.d.arg(0)), "there are cgi-script, fcgid-script, wsgi-script, PHP's and proxy:…")
+		}
+		taken = append(taken, h.exts...)
+	}
+	return taken
+}
+
+// forbidden is scripts where Options has no ExecCGI.
+func (l *lowering) forbidden(on cond, h *byHandler) {
+	of, ok := narrowed(on, extensionExpr(h.exts))
+	if !ok {
+		return
+	}
+	b := status(h.d.place, 403)
+	b.comments = []string{"Options ExecCGI is off here"}
+	l.site.emit(of, b)
+}
+
+// extensionExpr is an expression for names with some extensions.
+func extensionExpr(exts []string) string {
+	var parts []string
+	for _, e := range exts {
+		parts = append(parts, quoteMeta(e))
+	}
+	if len(parts) == 1 {
+		return `\.` + parts[0] + `(?:/|$)`
+	}
+	return `\.(?:` + strings.Join(parts, "|") + `)(?:/|$)`
+}
+
+// narrowed has an expression hold beside a condition.
+func narrowed(on cond, expr string) (cond, bool) {
+	of := on.clone()
+	switch {
+	case of.regexp == "":
+		of.regexp = expr
+	case len(of.any) == 0:
+		var p pairs
+		p.set("regexp", expr, of.at)
+		of.any = []pairs{p}
+	default:
+		return of, false
+	}
+	return of, true
+}
+
+// script is a route of scripts that an app or back ends run.
+func (l *lowering) script(a area, c *conf, on cond, guard pairs, h *byHandler, handler string) {
+	var runs pairs
+	kind := "fastcgi"
+	root := ""
+	if handler == "php" {
+		runs.set("app", l.php(h.d, c), h.d.place)
+	} else {
+		name, protocol, ok := l.upstreamOf(h.d, strings.TrimPrefix(handler, "proxy:"), nil)
+		if !ok {
+			return
+		}
+		runs.set("upstream", name, h.d.place)
+		if kind = protocol; protocol == "http" || protocol == "https" || protocol == "ajp" {
+			of, ok := narrowed(on, extensionExpr(h.exts))
+			if !ok {
+				l.refuse(h.d, "a handler beside other conditions", "write it into one <FilesMatch>")
+				return
+			}
+			b := body{at: h.d.place, keys: runs}
+			b.keys = append(append(b.keys, guard...), l.around(c, "upstream", kind)...)
+			l.site.emit(of, b)
+			return
+		}
+	}
+	if a.m.kind == isVirtual {
+		l.refuse(h.d, "scripts below VirtualDocumentRoot: their folder is another for each host", "write a <VirtualHost> for each")
+		return
+	}
+	root = a.m.folder
+	emit := func(of cond, index string) {
+		var p pairs
+		p.set("root", root, placeOf(a.m.d))
+		exts := []string{}
+		for _, e := range h.exts {
+			exts = append(exts, "."+e)
+		}
+		if !slices.Equal(exts, []string{".php"}) {
+			p.set("extensions", exts, h.d.place)
+		}
+		if index != "index.php" {
+			p.set("index", index, h.d.place)
+		}
+		if c.has(optFollow) {
+			p.set("follow_symlinks", true, placeOf(c.optionsAt))
+		}
+		b := body{at: h.d.place}
+		b.keys = append(b.keys, runs...)
+		b.keys.set("script", p.inline(), h.d.place)
+		if mount := strings.TrimSuffix(a.m.prefix, "/"); mount != "" && a.m.expr == "" && a.m.file == "" {
+			b.keys.set("mount", mount, placeOf(a.m.d))
+		}
+		if a.m.expr != "" || a.m.file != "" {
+			to := a.m.to
+			if a.m.file != "" {
+				to = "/" + document.Literal(a.m.file)
+			}
+			b.keys.set("rewrite", to, placeOf(a.m.d))
+		}
+		b.keys = append(append(b.keys, guard...), l.around(c, "app", kind)...)
+		if runs[0].name == "app" && handler == "php" {
+			b.comments = append(b.comments, "PHP runs in php-cgi, in place of a module of Apache's")
+		}
+		l.site.emit(of, b)
+	}
+	var before []string
+	for _, name := range c.indexes() {
+		ext := strings.ToLower(strings.TrimPrefix(path.Ext(name), "."))
+		if !slices.Contains(h.exts, ext) {
+			before = append(before, name)
+			continue
+		}
+		text, ok := a.m.fileText()
+		if len(before) == 0 || !ok || strings.Contains(name, "/") {
+			emit(on, name)
+			return
+		}
+		emit(on, "")
+		if of, ok := narrowed(on, "/$"); ok {
+			for _, file := range before {
+				of.exists.set(text+file, "none", h.d.place)
+			}
+			emit(of, name)
+		}
+		return
+	}
+	emit(on, "")
+}
+
+// cgi is programs among files, by their extensions.
+func (l *lowering) cgi(a area, c *conf, on cond, guard pairs, h *byHandler) {
+	var p pairs
+	p.set("root", a.m.folder, placeOf(a.m.d))
+	if strip := strings.TrimSuffix(a.m.prefix, "/"); strip != "" {
+		p.set("strip", strip, placeOf(a.m.d))
+	}
+	var exts []string
+	for _, e := range h.exts {
+		exts = append(exts, "."+e)
+	}
+	if h.exts != nil {
+		p.set("extensions", exts, h.d.place)
+	}
+	for _, name := range c.indexes() {
+		if slices.Contains(exts, strings.ToLower(path.Ext(name))) {
+			p.set("index", name, h.d.place)
+			break
+		}
+	}
+	l.cgiKeys(c, &p)
+	b := answer(h.d.place, "cgi", p.inline())
+	b.keys = append(append(b.keys, guard...), l.around(c, "cgi", "")...)
+	l.site.emit(on, b)
+}
+
+// fcgid is FastCGI programs among files: those that are there now, or with
+// FcgidWrapper one program for all.
+func (l *lowering) fcgid(a area, c *conf, on cond, guard pairs, h *byHandler) {
+	var plain []string
+	for _, ext := range h.exts {
+		w := c.fcgid[ext]
+		if w == nil {
+			w = c.fcgid[""]
+		}
+		if w == nil {
+			plain = append(plain, ext)
+			continue
+		}
+		name := l.wrapper(w, c)
+		l.wrapped(a, c, on, guard, &byHandler{h.d, []string{ext}}, name)
+	}
+	if len(plain) > 0 {
+		l.fcgidFolder(a, c, on, guard, plain)
+	}
+}
+
+// wrapped is scripts that a FcgidWrapper runs.
+func (l *lowering) wrapped(a area, c *conf, on cond, guard pairs, h *byHandler, app string) {
+	var p pairs
+	p.set("root", a.m.folder, placeOf(a.m.d))
+	if h.exts[0] != "php" {
+		p.set("extensions", []string{"." + h.exts[0]}, h.d.place)
+	}
+	index := ""
+	for _, name := range c.indexes() {
+		if strings.EqualFold(path.Ext(name), "."+h.exts[0]) {
+			index = name
+			break
+		}
+	}
+	if index != "index.php" {
+		p.set("index", index, h.d.place)
+	}
+	if c.has(optFollow) {
+		p.set("follow_symlinks", true, placeOf(c.optionsAt))
+	}
+	b := answer(h.d.place, "app", app)
+	b.keys.set("script", p.inline(), h.d.place)
+	if mount := strings.TrimSuffix(a.m.prefix, "/"); mount != "" {
+		b.keys.set("mount", mount, placeOf(a.m.d))
+	}
+	b.keys = append(append(b.keys, guard...), l.around(c, "app", "fastcgi")...)
+	l.site.emit(on, b)
+}
+
+// fcgidFolder is a route for each FastCGI program of a folder that is there.
+func (l *lowering) fcgidFolder(a area, c *conf, on cond, guard pairs, exts []string) {
+	folder, base := a.folder, strings.TrimSuffix(a.prefix, "/")
+	var found []string
+	budget := 20000
+	err := filepath.WalkDir(folder, func(file string, e os.DirEntry, err error) error {
+		if budget--; budget < 0 {
+			return filepath.SkipAll
+		}
+		if err != nil || e.IsDir() {
+			return nil
+		}
+		ext := strings.ToLower(strings.TrimPrefix(filepath.Ext(file), "."))
+		if exts == nil || slices.Contains(exts, ext) {
+			found = append(found, strings.TrimPrefix(file, folder))
+		}
+		return nil
+	})
+	if err != nil || len(found) == 0 {
+		d := a.m.d
+		if c.handler != nil {
+			d = c.handler
+		}
+		if exts != nil {
+			d = c.handlers[exts[0]]
+		}
+		l.refuse(d, fmt.Sprintf("no FastCGI program is in %s: each becomes an app of its own", folder), "put the programs there first")
+		return
+	}
+	for _, file := range found {
+		l.fcgidRoute(a, c, on, guard, base+file, folder+file)
+	}
+}
+
+// fcgidRoute is the route of one FastCGI program.
+func (l *lowering) fcgidRoute(a area, c *conf, on cond, guard pairs, url, file string) {
+	s := l.site
+	d := a.m.d
+	if h := c.handlers[strings.ToLower(strings.TrimPrefix(path.Ext(file), "."))]; h != nil {
+		d = h
+	}
+	of := at(url, placeOf(d))
+	of.client, of.method = on.client, on.method
+	b := answer(placeOf(d), "app", l.program(d, c, []string{file}, path.Base(file)))
+	b.keys.set("mount", url, placeOf(d))
+	b.keys = append(append(b.keys, guard...), l.around(c, "app", "fastcgi")...)
+	s.emit(of, b)
+	for _, name := range c.indexes() { // it answers for its folder
+		if name == path.Base(file) {
+			is := cond{path: strings.TrimSuffix(url, name), at: placeOf(d)}
+			var p pairs
+			p.set("to", document.Literal(url), placeOf(d))
+			p.set("repeat", true, placeOf(d))
+			s.emit(is, answer(placeOf(d), "rewrite", p.inline()))
+		}
+	}
+}
+
+// fcgidFile is ScriptAlias of one FastCGI program.
+func (l *lowering) fcgidFile(a area, c *conf, on cond, guard pairs) bool {
+	h := c.handlers[extension(path.Ext(a.m.file))]
+	if h == nil || handlerName(h) != "fcgid-script" {
+		if path.Ext(a.m.file) != ".fcgi" {
+			return false
+		}
+	}
+	b := answer(placeOf(a.m.d), "app", l.program(a.m.d, c, []string{a.m.folder + "/" + a.m.file}, a.m.file))
+	if a.m.prefix != "" && a.m.prefix != "/" {
+		b.keys.set("mount", a.m.prefix, placeOf(a.m.d))
+	}
+	b.keys = append(append(b.keys, guard...), l.around(c, "app", "fastcgi")...)
+	l.site.emit(at(a.m.prefix, placeOf(a.m.d)), b)
+	return true
+}
+
+// handlerOfAll is SetHandler for all of an area. False: files answer.
+func (l *lowering) handlerOfAll(a area, c *conf, on cond, guard pairs) bool {
+	d := c.handler
+	name := handlerName(d)
+	b := body{at: d.place}
+	switch {
+	case name == "server-status":
+		b.keys.set("status", true, d.place)
+		b.keys = append(b.keys, guard...)
+		l.site.emit(on, b)
+	case name == "default-handler", name == "none", name == "":
+		return false
+	case name == "cgi-script":
+		if !c.has(optCGI) {
+			l.site.emit(on, status(d.place, 403))
+			return true
+		}
+		l.cgi(a, c, on, guard, &byHandler{d: d})
+	case name == "fcgid-script":
+		l.fcgidFolder(a, c, on, guard, nil)
+	case name == "wsgi-script":
+		l.wsgiFolder(a, c, on, guard, &byHandler{d: d})
+	case strings.HasPrefix(name, "proxy:"):
+		up, protocol, ok := l.upstreamOf(d, strings.TrimPrefix(name, "proxy:"), nil)
+		if !ok {
+			return true
+		}
+		b.keys.set("upstream", up, d.place)
+		b.keys = append(b.keys, guard...)
+		around := l.around(c, "upstream", protocol)
+		if protocol == "fastcgi" && a.m.folder != "" {
+			if text, ok := a.m.fileText(); ok {
+				around = withParam(around, "SCRIPT_FILENAME", text, d.place)
+			}
+		}
+		b.keys = append(b.keys, around...)
+		l.site.emit(on, b)
+	case name == "php":
+		l.refuse(d, "SetHandler of PHP for files of all kinds", `write it within <FilesMatch "\.php$">`)
+	default:
+		l.refuse(d, fmt.Sprintf("SetHandler %s: the handler is not carried over", d.arg(0)), "there are cgi-script, fcgid-script, wsgi-script, server-status, PHP's and proxy:…")
+	}
+	return true
+}
+
+func withParam(list pairs, name, value string, at document.Place) pairs {
+	if t, ok := list.get("params").(*document.Table); ok {
+		t.Set(name, value, at)
+		return list
+	}
+	t := document.Inline()
+	t.Set(name, value, at)
+	list.set("params", t, at)
+	return list
+}
