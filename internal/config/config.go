@@ -113,7 +113,7 @@ type Site struct {
 	Types map[string]string // types: endings (".foo"), names and "" to media types, in place of the built-in table; nil: that
 
 	Headers          *Headers          // headers = {...}: of all responses
-	ErrorPages       map[string]string // error_pages: "404", "5xx" to "file:/PATH", or to a path of the site
+	ErrorPages       map[string]string // error_pages: "404", "5xx" to what ErrorPage takes apart
 	ErrorPagesOfApps bool              // error_pages_of_apps: also for errors that an app or a back end answers; default false
 	Maps             map[string]*Map   // [site.map.NAME]
 	LogFormat        string            // log_format: "combined" (default), "vhost", "json", or a text with placeholders
@@ -165,6 +165,9 @@ type Route struct {
 	Rewrite  *Rewrite // rewrite = {...}
 	TryFiles []string // try_files: files that are looked for, then a path to go on with, or "=404"
 	Headers  *Headers // headers = {...}: of the responses of the route
+
+	ErrorPages       map[string]string // error_pages: in place of the site's; nil: those
+	ErrorPagesOfApps *bool             // error_pages_of_apps: overrides the site's
 
 	RequestHeaders *RequestHeaders // request_headers = {...}: of requests to the app or the back ends
 	Reverse        *Reverse        // reverse = {...}: places in responses of back ends; nil: automatic

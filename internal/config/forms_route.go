@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
-	"os"
 	"strconv"
 	"strings"
 )
@@ -31,7 +30,7 @@ var (
 	formLines           = form{takes: `a table of texts: { "a.example.com" = "a", "~^b" = "b" }`, empty: true, name: checkMapKey}
 	formRouteParams     = form{takes: `a table of strings: { SITE_LANG = "{map.lang}" }`, empty: true, texts: true, name: checkParam}
 	formTryFiles        = form{takes: `paths with placeholders; the last is a path to go on with, "@GROUP", or "=404"`, some: true, repeats: true, texts: true, check: checkTryFile}
-	formErrorPages      = form{takes: `a table: "404" or "5xx" to a file, or to a path that begins with "/"`, check: checkErrorPage, name: checkErrorStatus, texts: true, names: []string{"status"}}
+	formErrorPages      = form{takes: `a table: "404" or "5xx" to a file, a path that begins with "/", "@GROUP" or a URL; "=200 " in front is the status`, check: checkErrorPage, name: checkErrorStatus, texts: true, names: []string{"status"}}
 )
 
 func checkHTTPMethod(_, text string) (string, *refusal) {
@@ -220,25 +219,6 @@ func checkErrorStatus(text string) (string, *refusal) {
 		return "", refuse("is a proxy's")
 	}
 	return text, nil
-}
-
-// checkErrorPage takes a path of the site as it is, and makes the path of a
-// file absolute.
-func checkErrorPage(dir, text string) (string, *refusal) {
-	if strings.HasPrefix(text, "/") {
-		return checkRewrite(dir, text)
-	}
-	file := strings.TrimPrefix(text, "file:")
-	if file == "" {
-		return "", refuse("names no file")
-	}
-	path, bad := checkFile(dir, file)
-	if bad == nil {
-		if _, err := os.Stat(path); err != nil {
-			bad = &refusal{fmt.Sprintf("cannot look at %s: %s", short(path), cause(err)), `a path of the site begins with "/"`}
-		}
-	}
-	return "file:" + path, bad
 }
 
 // checkHostPattern takes "~" and a regexp, and "*." and a name.

@@ -58,6 +58,7 @@ func (k *checker) sites() {
 		}
 		k.compress(join(path, "compress"), compressSection.label(siteSection.title), s.Compress)
 		k.access(path, "[[site]]", s.BasicAuth, s.Limit)
+		k.errorGroups(path, "[[site]]", s, s.ErrorPages)
 		k.routes(join(path, "route"), s, used)
 	}
 	k.accessLogs()

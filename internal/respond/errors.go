@@ -3,19 +3,30 @@ package respond
 // Pages of errors.
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 
 	"millrace/internal/placeholder"
 )
 
-// Page answers an error: with Body, or, where To is set, with what To leads to
-// at the routes.
+// Page answers an error: with Body; or, where To is set, with what To leads to
+// at the routes; or with the routes of Group; or, where URL is set, by sending
+// the client there.
 type Page struct {
-	Body []byte
-	Type string
-	To   *placeholder.Text
+	Body  []byte
+	Type  string
+	To    *placeholder.Text
+	Group string // which get the request as it came to the route
+	URL   *placeholder.Text
+
+	// Status is that of the answer: 0, the error's; OwnStatus, that of what To or
+	// Group leads to, whatever it is. Of URL it is 302 without.
+	Status int
 }
+
+// OwnStatus is a Page's Status where that of the page's own answer is sent.
+const OwnStatus = -1
 
 // Errors has pages take the place of the bodies of errors. The status stays,
 // and so do headers that are not the body's. A page that itself ends in an
@@ -26,43 +37,67 @@ type Errors struct {
 	// OfApps is whether errors that an app answers (see OfApp) have pages.
 	OfApps bool
 	// Again answers a request at the routes, as if it had just come: a GET or a
-	// HEAD without a body.
-	Again func(w http.ResponseWriter, r *http.Request, to string) error
+	// HEAD without a body. Whole says that all of it is wanted, whatever the client
+	// has.
+	Again func(w http.ResponseWriter, r *http.Request, to string, whole bool) error
+	// Group answers a request by the routes of a group.
+	Group func(w http.ResponseWriter, r *http.Request, group string) error
 }
 
 // Status is what a Page's To is given as the value of {status}.
 type Status int
 
-// Wrap puts the pages around next.
+// Wrap puts the pages around next, which may have others by Use.
 func (e *Errors) Wrap(next http.Handler) http.Handler {
-	if len(e.Pages) == 0 {
-		return next
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out := &errorWriter{errors: e}
 		out.ResponseWriter, out.watch = w, out
 		out.serve(next, r)
-		if out.status != 0 {
-			e.answer(w, r, out.status)
+		if out.status == 0 {
+			return
 		}
+		at := r
+		if out.request != nil {
+			at = out.request
+		}
+		out.errors.answer(w, r, at, out.status)
 	})
 }
 
-// answer answers with the page of a status.
-func (e *Errors) answer(w http.ResponseWriter, r *http.Request, status int) {
+// Use has the answer that follows on w get these pages, in place of those that
+// Wrap has put around it. r is what a Page's Group gets. A page that is being
+// answered has none.
+func (e *Errors) Use(w http.ResponseWriter, r *http.Request) {
+	if out := errorWriterOf(w); out != nil && out.status == 0 {
+		out.errors, out.request = e, r
+	}
+}
+
+// answer answers r with the page of a status; at is r as it came to its route.
+func (e *Errors) answer(w http.ResponseWriter, r, at *http.Request, status int) {
 	page := e.Pages[status]
 	h := w.Header()
 	for _, name := range ofBody {
 		delete(h, name)
 	}
-	if page.To == nil {
-		e.write(w, r, status, page.Type, page.Body)
+	if page.URL != nil {
+		h.Set("Location", string(page.URL.AppendURLWith(nil, r, Status(status))))
+		e.write(w, r, cmp.Or(page.Status, http.StatusFound), "text/plain; charset=utf-8", []byte("moved\n"))
+		return
+	}
+	if page.To == nil && page.Group == "" {
+		e.write(w, r, cmp.Or(page.Status, status), page.Type, page.Body)
 		return
 	}
 	again := h["Retry-After"]
-	kept := &pageWriter{status: status}
+	kept := &pageWriter{status: cmp.Or(page.Status, status)}
 	kept.ResponseWriter, kept.watch = w, kept
-	err := e.Again(kept, r, string(page.To.AppendURLWith(nil, r, Status(status))))
+	var err error
+	if page.To == nil {
+		err = e.Group(kept, at, page.Group)
+	} else {
+		err = e.Again(kept, r, string(page.To.AppendURLWith(nil, r, Status(status))), page.Status != OwnStatus)
+	}
 	if err == nil && kept.wrote && !kept.swallow {
 		return
 	}
@@ -95,10 +130,11 @@ func (e *Errors) write(w http.ResponseWriter, r *http.Request, status int, media
 // errorWriter is the writer of a response that may become a page.
 type errorWriter struct {
 	writer
-	errors *Errors
-	status int // of the error that has a page; 0: there is none
-	ofApp  bool
-	final  bool
+	errors  *Errors
+	request *http.Request // as it came to the route that said by Use what errors are; may be nil
+	status  int           // of the error that has a page; 0: there is none
+	ofApp   bool
+	final   bool
 }
 
 func (w *errorWriter) head(status int) int {
@@ -130,6 +166,9 @@ type pageWriter struct {
 }
 
 func (w *pageWriter) head(status int) int {
+	if w.status == OwnStatus {
+		return status
+	}
 	if status < 300 {
 		for _, name := range ofPage {
 			delete(w.Header(), name)

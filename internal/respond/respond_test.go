@@ -143,7 +143,7 @@ func TestErrors(t *testing.T) {
 	var asked []string
 	e := &Errors{
 		Pages: map[int]*Page{404: {To: text(t, "/p?{status}")}, 500: {Body: []byte("file"), Type: "text/html"}, 403: {To: text(t, "/fails")}, 410: {To: text(t, "/moves")}},
-		Again: func(w http.ResponseWriter, r *http.Request, to string) error {
+		Again: func(w http.ResponseWriter, r *http.Request, to string, _ bool) error {
 			asked = append(asked, to)
 			switch to {
 			case "/fails":

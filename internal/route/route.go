@@ -166,7 +166,23 @@ func (s *Routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "400 bad request: "+problem, http.StatusBadRequest)
 		return
 	}
-	for at := (walk{block: &s.main}); ; {
+	s.serve(w, r, walk{block: &s.main})
+}
+
+// ServeGroup answers a request by the routes of a group, as if it had been sent
+// there by a route.
+func (s *Routes) ServeGroup(w http.ResponseWriter, r *http.Request, group string) error {
+	b := s.groups[group]
+	if b == nil {
+		return fmt.Errorf("there is no group %q", group)
+	}
+	s.serve(w, r, walk{block: b})
+	return nil
+}
+
+// serve answers a request from where it stands among the routes.
+func (s *Routes) serve(w http.ResponseWriter, r *http.Request, at walk) {
+	for {
 		i, next := s.find(r, &at)
 		if i < 0 {
 			if at.block != &s.main {

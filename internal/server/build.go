@@ -188,7 +188,7 @@ func (b *builder) site(number int, c *config.Site, types *static.Types) (route.S
 	if err != nil {
 		return s, fmt.Errorf("%s: %w", at.name, err)
 	}
-	at.entry.site = routes
+	at.entry.site, at.entry.group = routes, routes.ServeGroup
 	if s.Handler, err = b.wrap(&at, siteLayers(), routes); err != nil {
 		return s, err
 	}

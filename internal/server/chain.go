@@ -50,6 +50,7 @@ func siteLayers() []layer {
 func routeLayers() []layer {
 	return []layer{
 		layerStamp,
+		layerRouteErrorPages,
 		layerMaintenance,
 		layerHeaders,
 		layerAccess,

@@ -31,7 +31,7 @@ func layerFilter(b *builder, at *place, next http.Handler) (http.Handler, error)
 		o.Name, o.Ask, o.MaxData = "upstream "+c.Upstream, u.Handler(at.route.Mount, at.entry.redirect), int64(b.plan.Config.Upstreams[c.Upstream].MaxBody)
 	}
 	o.Ask = forwarded.Honest(b.aside(o.Ask))
-	if len(at.site.ErrorPages) > 0 {
+	if at.site.HasErrorPages() {
 		o.Filtered = respond.AppAnswers
 	}
 	return o.Wrap(next), nil

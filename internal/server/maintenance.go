@@ -172,10 +172,16 @@ func pageType(path string) string {
 // errors, and what each is for.
 func pageFiles(c *config.Site) map[string]string {
 	files := map[string]string{}
-	for _, page := range c.ErrorPages {
-		if path, isFile := strings.CutPrefix(page, "file:"); isFile {
-			files[path] = "error page"
+	add := func(pages map[string]string) {
+		for _, page := range pages {
+			if _, to, err := config.ErrorPage(page); err == nil && strings.HasPrefix(to, "file:") {
+				files[to[len("file:"):]] = "error page"
+			}
 		}
+	}
+	add(c.ErrorPages)
+	for i := range c.Routes {
+		add(c.Routes[i].ErrorPages)
 	}
 	if c.Maintenance != "" {
 		files[c.Maintenance] = "maintenance page"

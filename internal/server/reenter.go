@@ -14,7 +14,10 @@ import (
 
 // reentry is where a request of a site begins anew: at its routes, so that all
 // that is refused to a client is refused to it.
-type reentry struct{ site http.Handler }
+type reentry struct {
+	site  http.Handler
+	group func(w http.ResponseWriter, r *http.Request, group string) error // with its routes alone
+}
 
 // maxReentries is how often one request may begin anew.
 const maxReentries = 10
@@ -58,9 +61,9 @@ func (e *reentry) instead(w http.ResponseWriter, r *http.Request, location strin
 	return nil
 }
 
-// page answers r by the page of an error. The whole of it is wanted, whatever
-// the client has of what it asked for.
-func (e *reentry) page(w http.ResponseWriter, r *http.Request, location string) error {
+// page answers r by the page of an error; whole: the whole of it is wanted,
+// whatever the client has of what it asked for.
+func (e *reentry) page(w http.ResponseWriter, r *http.Request, location string, whole bool) error {
 	next, err := again(r, location, true)
 	if err != nil {
 		return err
@@ -68,11 +71,28 @@ func (e *reentry) page(w http.ResponseWriter, r *http.Request, location string) 
 	if r.Method == http.MethodHead {
 		next.Method = http.MethodHead
 	}
+	if !whole {
+		e.site.ServeHTTP(w, next)
+		return nil
+	}
 	for _, name := range []string{"Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
 		delete(next.Header, name)
 	}
 	e.site.ServeHTTP(w, next)
 	return nil
+}
+
+// pageGroup answers r by a group of routes, for which it is as it was.
+func (e *reentry) pageGroup(w http.ResponseWriter, r *http.Request, group string) error {
+	depth, _ := r.Context().Value(reentryKey{}).(int)
+	if depth >= maxReentries {
+		return fmt.Errorf("group %q for an error is the one after %d others", group, maxReentries)
+	}
+	ctx := gateway.WithValue(r.Context(), reentryKey{}, depth+1)
+	if !isInside(r) {
+		ctx = gateway.WithValue(ctx, insideKey{}, true)
+	}
+	return e.group(w, gateway.WithParams(placeholder.Anew(r.Clone(gateway.Ask(ctx, nil))), nil), group)
 }
 
 // question asks at location whether r may pass. Its own method and URI go along
