@@ -68,6 +68,19 @@ func (d *Document) Append(name string, at Place) *Table { return d.root.Append(n
 // Tables are the [[name]] that there are.
 func (d *Document) Tables(name string) []*Table { return d.root.Tables(name) }
 
+// Families are the names of the tables [name.…], in their order.
+func (d *Document) Families(name string) []string {
+	var names []string
+	for _, s := range d.root.tables {
+		if s.name == name && !s.list {
+			for _, member := range s.of[0].tables {
+				names = append(names, member.name)
+			}
+		}
+	}
+	return names
+}
+
 // From notes a file that the document was made of.
 func (d *Document) From(file string) {
 	if !slices.Contains(d.files, file) {
@@ -126,6 +139,17 @@ func (t *Table) Get(name string) any {
 		}
 	}
 	return nil
+}
+
+// Names are the keys of the table, in their order.
+func (t *Table) Names() []string {
+	var names []string
+	for _, e := range t.keys {
+		if e.name != "" {
+			names = append(names, e.name)
+		}
+	}
+	return names
 }
 
 // Empty reports whether the table has neither keys nor subtables.
@@ -212,6 +236,8 @@ type writer struct {
 	line  int
 	start int // offset of the line
 	marks []mark
+
+	within bool // an inline table, which stays on its line
 }
 
 func (d *Document) write() *writer {

@@ -44,7 +44,7 @@ func (w *writer) table(path string, t *Table, indent bool) {
 			if path != "" {
 				name = path + "." + name
 			}
-			if s.list || len(of.keys) > 0 || len(of.tables) == 0 { // else the header says nothing
+			if s.list || len(of.keys) > 0 { // else the header says nothing
 				w.header(name, s.list, of)
 			}
 			w.table(name, of, true)
@@ -94,7 +94,7 @@ func (w *writer) value(value any, at Place, indent string) {
 
 func (w *writer) list(items []any, at Place, indent string) {
 	broken := false
-	if len(items) > 1 {
+	if len(items) > 1 && !w.within {
 		width := w.text.Len() - w.start
 		for _, item := range items {
 			width += lengthOf(item) + 2
@@ -126,6 +126,9 @@ func (w *writer) list(items []any, at Place, indent string) {
 
 func (w *writer) inline(t *Table, indent string) {
 	n := 0
+	around := w.within
+	w.within = true
+	defer func() { w.within = around }()
 	w.print("{")
 	for _, e := range t.keys {
 		if e.name == "" {

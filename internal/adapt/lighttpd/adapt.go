@@ -1,14 +1,33 @@
 // Package lighttpd makes a millrace.toml of a lighttpd.conf.
+//
+// The file is read as lighttpd reads it (lex.go, parse.go, include.go): variables are
+// replaced and files included on the way, and what is left is blocks: the settings
+// outside of conditions, and those of each condition, in the order of their first
+// lines. For a request lighttpd takes of each setting that of the last block whose
+// conditions hold.
+//
+// Here routes are tried in order, and the first that matches answers. So requests are
+// parted into cases (atom.go): those for which the same blocks hold. What parts them by
+// address, scheme and host makes sites (lower.go), what parts them by anything else makes
+// conditions of routes (route.go). Of two cases that a condition parts, the routes of
+// the one where it holds come first, and the last of these takes all that is left
+// to it: so that it does not hold for the other needs no words. Conditions that exclude
+// one another by their texts make no case together.
+//
+// In a case the routes stand in the order in which lighttpd asks its modules:
+// rewriting (rewrite.go), redirects and refusals, gateways that look at no file
+// (gateway.go), aliases, users' folders and the document root, and in these scripts,
+// programs and files (handle.go, files.go, vhost.go). What is said of all answers is put
+// around each (decorate.go).
+//
+// directives.go has every directive: whether it is carried over, has no meaning here
+// (then a comment says why), or cannot be had (then that is an error).
 package lighttpd
 
-import (
-	"path/filepath"
-	"strconv"
+import "millrace/internal/adapt/document"
 
-	"millrace/internal/adapt/document"
-)
-
-// Adapt reads a configuration, with all that it includes.
+// Adapt reads a configuration, with all that it includes. The error is a
+// config.Errors of all that cannot be carried over.
 func Adapt(path string, o document.Options) (*document.Document, error) {
 	p := &parser{options: o, document: document.New(), problems: new(document.Problems)}
 	p.parse(path)
@@ -17,33 +36,8 @@ func Adapt(path string, o document.Options) (*document.Document, error) {
 	}
 	l := &lowering{parser: p}
 	l.run()
-	return p.document, p.problems.Err()
-}
-
-type lowering struct{ *parser }
-
-func (l *lowering) run() {
-	top := l.blocks[0]
-	site := l.document.Append("site", top.at)
-	port := int64(80)
-	if s := top.byName["server.port"]; s != nil {
-		port = s.value.number
-		site.Set("listen", []string{":" + strconv.FormatInt(port, 10)}, s.at)
+	if err := p.problems.Err(); err != nil {
+		return nil, err
 	}
-	for _, s := range top.settings {
-		switch s.name {
-		case "server.port":
-		case "server.document-root":
-			root, err := filepath.Abs(s.value.text)
-			if err != nil {
-				l.problems.Add(s.at, err.Error(), "")
-			}
-			site.Set("root", document.Literal(root), s.at)
-		default:
-			l.problems.Add(s.at, s.name+" is not carried over", "leave it out")
-		}
-	}
-	for _, b := range l.blocks[1:] {
-		l.problems.Add(b.at, "a condition is not carried over", "leave it out")
-	}
+	return p.document, nil
 }

@@ -33,9 +33,6 @@ func (p *parser) include(shell bool) error {
 	if v.shape == isList {
 		return fail(v.at, "operand must be string", `write include "FILE"`)
 	}
-	if p.tok.kind != endOfLine && p.tok.kind != endOfFile && !p.is("}") {
-		return p.unexpected("a line ends behind its value")
-	}
 	if shell {
 		return p.includeShell(at, v.string())
 	}

@@ -14,8 +14,9 @@ import (
 
 // Bounds beside those of package document.
 const (
-	maxBlocks   = 5000
+	maxBlocks   = 2000
 	maxSettings = 100_000
+	maxCopied   = 256 << 20 // bytes, by + and +=
 )
 
 // condition is what a block is for.
@@ -78,6 +79,7 @@ type parser struct {
 	open     []string
 	files    int
 	settings int
+	copied   int
 	blocks   []*block
 	current  *block
 
@@ -226,9 +228,6 @@ func (p *parser) line(at document.Place) error {
 	if err != nil {
 		return err
 	}
-	if p.tok.kind != endOfLine && p.tok.kind != endOfFile && !p.is("}") {
-		return p.unexpected("a line ends behind its value")
-	}
 	if p.settings++; p.settings > maxSettings {
 		return fail(at, "there are too many settings", "is this the right file?")
 	}
@@ -257,7 +256,7 @@ func (p *parser) assign(name string, at document.Place, how string, v *value) er
 		b.set(name, at, v)
 	default:
 		if old := b.lookup(name); old != nil {
-			sum, problem := plus(old, v)
+			sum, problem := p.plus(old, v)
 			if problem != "" {
 				return fail(at, problem, "+= takes what has the type of the value before")
 			}
@@ -417,7 +416,7 @@ func (p *parser) expression() (*value, error) {
 		}
 		var right *value
 		if right, err = p.value(); err == nil {
-			sum, problem := plus(v, right)
+			sum, problem := p.plus(v, right)
 			if problem != "" {
 				return nil, fail(at, problem, "+ takes two values of one type")
 			}
@@ -484,8 +483,18 @@ func (p *parser) builtin(name string, at document.Place) *value {
 	return nil
 }
 
+// plus is plus, as often as may be: a file of a few lines can have a list, or a text,
+// copied again and again.
+func (p *parser) plus(a, b *value) (*value, string) {
+	if p.copied += len(a.text) + len(a.items)*32; p.copied > maxCopied {
+		return nil, "too much is added up"
+	}
+	return plus(a, b)
+}
+
 func (p *parser) list() (*value, error) {
 	v := &value{shape: isList, at: p.tok.at}
+	keys := map[string]bool{}
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
@@ -505,9 +514,10 @@ func (p *parser) list() (*value, error) {
 		if err != nil {
 			return nil, err
 		}
-		if of.keyed && v.get(of.key) != nil {
+		if of.keyed && keys[of.key] {
 			return nil, fail(of.at, "duplicate array-key: "+shown(of.key)+". Please get rid of the duplicate entry.", "a key stands once in a list")
 		}
+		keys[of.key] = keys[of.key] || of.keyed
 		v.items = append(v.items, of)
 		if len(v.items) > maxItems {
 			return nil, fail(v.at, "the list is too long", "is this the right file?")

@@ -68,13 +68,19 @@ func plus(a, b *value) (*value, string) {
 	case a.shape != b.shape:
 		return nil, "data type mismatch, cannot merge"
 	default:
-		sum.items = append([]item(nil), a.items...)
 		if len(a.items)+len(b.items) > maxItems {
 			return nil, "the list is too long"
 		}
+		sum.items = append([]item(nil), a.items...)
+		keys := make(map[string]*value, len(a.items))
+		for _, of := range a.items {
+			if of.keyed {
+				keys[of.key] = of.value
+			}
+		}
 		for _, of := range b.items {
 			if of.keyed {
-				if there := a.get(of.key); there != nil {
+				if there := keys[of.key]; there != nil {
 					if there.shape != isList && there.shape == of.value.shape && there.string() == of.value.string() {
 						continue
 					}

@@ -1,0 +1,416 @@
+package lighttpd
+
+// This file: what answers by what there is of files: scripts, programs, files.
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"millrace/internal/adapt/document"
+)
+
+// tree is a folder of files as paths lead to it.
+type tree struct {
+	root  string // a text
+	strip string
+	conds []cond
+	at    document.Place
+}
+
+// file is the file of the path, as a text, and the conditions that find it.
+func (t tree) file() (string, []cond) {
+	if t.strip == "" {
+		return t.root + "{path}", nil
+	}
+	return t.root + "{below}", []cond{{key: "value", name: "{path}", value: "~^" + regexp.QuoteMeta(t.strip) + "(?P<below>/.*)$", at: t.at}}
+}
+
+// there is the condition that there is something at the path, or at a name behind it.
+func (t tree) there(kind, name string, at document.Place) []cond {
+	file, conds := t.file()
+	return append(conds, cond{key: "exists", name: file + document.Literal(name), value: kind, at: at})
+}
+
+// aliases are the routes of alias.url, of which the first that a path begins with
+// counts.
+func (l *lowering) aliases(gateways []*gateway, all []known) []*route {
+	s := l.effective("alias.url", all)
+	if s == nil {
+		return nil
+	}
+	var out []*route
+	for _, of := range s.value.items {
+		if !of.keyed || of.value.shape == isList {
+			l.problems.Add(of.at, `alias.url takes "/path" => "/folder/"`, "write a string, =>, and a string")
+			continue
+		}
+		key, to := of.key, of.value.string()
+		target := absolute(to)
+		switch {
+		case isFile(target) && !strings.HasSuffix(key, "/"):
+			files := document.Inline()
+			files.Set("root", document.Literal(filepath.Dir(target)), of.at)
+			r := (&route{at: of.at}).set("rewrite", document.Literal("/"+filepath.Base(target)), of.at).set("files", files, of.at)
+			out = append(out, r.when(cond{key: "path", value: key, at: of.at}))
+		case strings.HasSuffix(key, "/") && !strings.HasSuffix(to, "/"):
+			l.problems.Add(of.at, "alias.url "+quote(key)+" => "+quote(to)+" cannot be carried over: what follows the key is put behind the folder's name without a slash", `end both with a slash: "`+key+`" => "`+to+`/"`)
+		case !strings.HasPrefix(key, "/"):
+			l.problems.Add(of.at, "alias.url "+quote(key)+" cannot be carried over: no path begins with it", "begin it with a slash")
+		case key == "/":
+			out = append(out, l.physical(tree{root: document.Literal(target), at: of.at}, gateways, all)...)
+		case strings.HasSuffix(key, "/"):
+			t := tree{root: document.Literal(target), strip: strings.TrimSuffix(key, "/"), conds: below(key, of.at), at: of.at}
+			out = append(out, l.physical(t, gateways, all)...)
+		case strings.HasSuffix(target, key) && len(target) > len(key):
+			t := tree{root: document.Literal(strings.TrimSuffix(target, key)), conds: below(key, of.at), at: of.at}
+			out = append(out, l.physical(t, gateways, all)...)
+		default:
+			slashed := document.Inline()
+			slashed.Set("to", document.Literal(key)+"/?{query}", of.at)
+			slashed.Set("status", 301, of.at)
+			out = append(out, (&route{at: of.at}).set("redirect", slashed, of.at).when(cond{key: "path", value: key, at: of.at}))
+			t := tree{root: document.Literal(target), strip: key, conds: below(key+"/", of.at), at: of.at}
+			routes := l.physical(t, gateways, all)
+			if len(routes) > 0 {
+				routes[0].comment("the alias is for " + key + "/ and what is below it: what else begins with " + key + " is not")
+			}
+			out = append(out, routes...)
+		}
+	}
+	return out
+}
+
+// documents are the routes of the folder of a site: that of evhost or simple-vhost,
+// where it is there, else server.document-root.
+func (l *lowering) documents(h hostCase, gateways []*gateway, all []known) []*route {
+	var out []*route
+	for _, t := range l.hostTrees(h, all) {
+		out = append(out, l.physical(t, gateways, all)...)
+	}
+	s := l.effective("server.document-root", all)
+	if s == nil || s.value.text == "" {
+		at := l.blocks[0].at
+		status := document.Inline()
+		status.Set("status", 404, at)
+		return append(out, (&route{at: at}).set("respond", status, at).comment("there is no server.document-root"))
+	}
+	return append(out, l.physical(tree{root: document.Literal(absolute(s.value.text)), at: s.at}, gateways, all)...)
+}
+
+// physical are the routes of one tree, the last of which takes all of it.
+func (l *lowering) physical(t tree, gateways []*gateway, all []known) []*route {
+	var out []*route
+	handler := l.effective("server.error-handler-404", all)
+	if handler != nil && handler.value.text == "" {
+		handler = nil
+	}
+	index, first := l.index(gateways, all)
+	scripts := l.scripts(t, gateways, handler, all)
+	out = append(out, l.firstIndex(t, first)...)
+	out = append(out, scripts...)
+	out = append(out, l.programs(t, all)...)
+	if s := l.effective("static-file.exclude-extensions", all); s != nil && len(s.value.items) > 0 {
+		out = append(out, forbidden(s.at, cond{key: "regexp", value: endings(s.value.items, func(of item) string { return of.value.string() }), at: s.at}))
+	}
+	files := func() *document.Table {
+		f := document.Inline()
+		f.Set("root", t.root, t.at)
+		if t.strip != "" {
+			f.Set("strip", t.strip, t.at)
+		}
+		if at := t.at; index != nil {
+			f.Set("index", index, at)
+		}
+		if s := l.listing(all); s != nil {
+			f.Set("listing", true, s.at)
+		}
+		return f
+	}
+	for _, of := range l.otherTypes() {
+		kind := document.Inline()
+		kind.Set("Content-Type", document.Literal(of.value.string()), of.at)
+		headers := document.Inline()
+		headers.Set("set_unless_error", kind, of.at)
+		r := (&route{at: of.at}).set("files", files(), of.at).set("headers", headers, of.at)
+		if handler == nil {
+			out = append(out, r.when(cond{key: "regexp", value: regexp.QuoteMeta(of.key) + "$", at: of.at}))
+		}
+	}
+	last := &route{at: t.at}
+	if handler != nil {
+		// A folder without its slash is redirected, not missing.
+		out = append(out, (&route{at: t.at}).set("files", files(), t.at).when(
+			append(t.there("folder", "", handler.at), cond{key: "regexp", value: "[^/]$", at: handler.at})...))
+		last.set("try_files", []string{"{path}", document.Literal(handler.value.text)}, handler.at)
+	}
+	out = append(out, last.set("files", files(), t.at))
+	for _, r := range out {
+		r.when(t.conds...)
+	}
+	return out
+}
+
+func (l *lowering) listing(all []known) *setting {
+	s := l.effective("dir-listing.activate", all)
+	if s == nil {
+		s = l.effective("server.dir-listing", all)
+	}
+	if s == nil || !enabled(s.value) {
+		return nil
+	}
+	return s
+}
+
+// indexed is an index file that is looked for before others, as another one behind it
+// is no plain file.
+type indexed struct {
+	name      string
+	forbidden bool
+}
+
+// index is the files that answer for a folder, and those that have to be looked for one
+// by one: all before a script, and those that are not shown.
+func (l *lowering) index(gateways []*gateway, all []known) (names []string, first []indexed) {
+	names = []string{}
+	s := l.indexNames(all)
+	if s == nil {
+		return names, nil
+	}
+	var seen []indexed
+	for _, of := range s.value.items {
+		name := of.value.string()
+		switch {
+		case strings.HasPrefix(name, "/") || name == "" || strings.Contains(name, "/"):
+			l.problems.Add(of.at, s.name+" cannot be carried over with "+quote(name)+": an index is a file of the folder", "write its name, without a slash")
+		case l.isScript(name, gateways, all):
+			first = slices.Clone(seen)
+		case l.excluded(name, all):
+			seen = append(seen, indexed{name, true})
+			first = slices.Clone(seen)
+		default:
+			seen = append(seen, indexed{name, false})
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names, first
+}
+
+// indexNames is the setting that names them.
+func (l *lowering) indexNames(all []known) *setting {
+	if s := l.effective("index-file.names", all); s != nil {
+		return s
+	}
+	return l.effective("server.indexfiles", all)
+}
+
+// excluded reports whether a file is not shown for its name.
+func (l *lowering) excluded(name string, all []known) bool {
+	for _, of := range []string{"static-file.exclude-extensions", "url.access-deny", "access.deny"} {
+		if s := l.effective(of, all); s != nil && slices.ContainsFunc(s.value.items, func(i item) bool { return strings.HasSuffix(name, i.value.string()) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// scriptIndex is the first index that a script with one of some endings may be.
+func (l *lowering) scriptIndex(ending []string, all []known) string {
+	s := l.indexNames(all)
+	if s == nil {
+		return ""
+	}
+	for _, of := range s.value.items {
+		if slices.ContainsFunc(ending, func(e string) bool { return strings.HasSuffix(of.value.string(), e) }) {
+			return of.value.string()
+		}
+	}
+	return ""
+}
+
+// isScript reports whether a file's name is that of a script or a program.
+func (l *lowering) isScript(name string, gateways []*gateway, all []known) bool {
+	for _, g := range gateways {
+		for _, key := range append(slices.Clone(g.mapped), g.key) {
+			if g.local && !g.authorizer && strings.HasPrefix(key, ".") && strings.HasSuffix(name, key) {
+				return true
+			}
+		}
+	}
+	if s := l.effective("cgi.assign", all); s != nil {
+		for _, of := range s.value.items {
+			if strings.HasPrefix(of.key, ".") && strings.HasSuffix(name, of.key) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// firstIndex is the routes of index files that are looked for one by one.
+func (l *lowering) firstIndex(t tree, names []indexed) []*route {
+	var out []*route
+	for _, of := range names {
+		conds := append(t.there("file", of.name, t.at), cond{key: "regexp", value: "/$", at: t.at})
+		if of.forbidden {
+			out = append(out, forbidden(t.at, conds...))
+			continue
+		}
+		files := document.Inline()
+		files.Set("root", t.root, t.at)
+		if t.strip != "" {
+			files.Set("strip", t.strip, t.at)
+		}
+		files.Set("index", []string{of.name}, t.at)
+		out = append(out, (&route{at: t.at}).set("files", files, t.at).when(conds...))
+	}
+	return out
+}
+
+// scripts are the routes of gateways that want a file.
+func (l *lowering) scripts(t tree, gateways []*gateway, handler *setting, all []known) []*route {
+	var out []*route
+	for _, g := range gateways {
+		if !g.local || g.authorizer {
+			continue
+		}
+		var dotted []string
+		for _, key := range append(slices.Clone(g.mapped), g.key) {
+			switch {
+			case strings.HasPrefix(key, "/"):
+				out = append(out, l.prefixed(t, g, key)...)
+			case strings.HasPrefix(key, ".") && !strings.ContainsAny(key[1:], "./\\"):
+				dotted = append(dotted, strings.ToLower(key))
+			default:
+				r := l.toGateway(g)
+				conds := t.there("file", "", g.at)
+				if key != "" {
+					conds = append(conds, cond{key: "regexp", value: regexp.QuoteMeta(key) + "$", at: g.at})
+				}
+				file, _ := t.file()
+				l.params(r, g.at, "SCRIPT_NAME", "{path}", "SCRIPT_FILENAME", file, "PATH_INFO", "")
+				out = append(out, l.stripped(g, r.when(conds...))...)
+			}
+		}
+		if len(dotted) == 0 {
+			continue
+		}
+		if handler != nil {
+			missing := document.Inline()
+			missing.Set("to", document.Literal(handler.value.text), handler.at)
+			missing.Set("repeat", true, handler.at)
+			out = append(out, (&route{at: handler.at}).set("rewrite", missing, handler.at).when(append(t.there("none", "", handler.at),
+				cond{key: "regexp", value: endings(texts(dotted), func(of item) string { return of.key }), at: g.at})...))
+		}
+		r := l.toGateway(g)
+		script := document.Inline()
+		script.Set("root", t.root, t.at)
+		script.Set("extensions", dotted, g.at)
+		script.Set("index", l.scriptIndex(dotted, all), g.at)
+		if g.docroot != "" {
+			script.Set("app_root", filepath.Clean(g.docroot), g.at)
+		}
+		r.set("script", script, g.at)
+		if t.strip != "" {
+			r.set("mount", t.strip, t.at)
+		}
+		out = append(out, l.stripped(g, r)...)
+	}
+	return out
+}
+
+func texts(list []string) []item {
+	var out []item
+	for _, s := range list {
+		out = append(out, item{key: s})
+	}
+	return out
+}
+
+// prefixed are the routes of a gateway for a prefix, below which there has to be a file.
+func (l *lowering) prefixed(t tree, g *gateway, key string) []*route {
+	if ending := filepath.Ext(key); ending != "" && len(ending) > 1 { // /dispatch.fcgi, which is a script with a path behind it
+		script := document.Inline()
+		script.Set("root", t.root, t.at)
+		script.Set("extensions", []string{strings.ToLower(ending)}, g.at)
+		script.Set("index", "", g.at)
+		r := l.toGateway(g).set("script", script, g.at)
+		if t.strip != "" {
+			r.set("mount", t.strip, t.at)
+		}
+		return l.stripped(g, r.when(below(key, g.at)...))
+	}
+	r := l.toGateway(g)
+	file, _ := t.file()
+	l.params(r, g.at, "SCRIPT_NAME", "{path}", "SCRIPT_FILENAME", file, "PATH_INFO", "")
+	return l.stripped(g, r.when(append(below(key, g.at), t.there("any", "", g.at)...)...))
+}
+
+// programs are the routes of cgi.assign.
+func (l *lowering) programs(t tree, all []known) []*route {
+	s := l.effective("cgi.assign", all)
+	if s == nil || len(s.value.items) == 0 {
+		return nil
+	}
+	var out []*route
+	make := func(ending []string, interpreters *document.Table, at document.Place, conds ...cond) {
+		cgi := document.Inline()
+		cgi.Set("root", t.root, t.at)
+		if t.strip != "" {
+			cgi.Set("strip", t.strip, t.at)
+		}
+		if len(ending) > 0 {
+			cgi.Set("extensions", ending, at)
+			if name := l.scriptIndex(ending, all); name != "" {
+				cgi.Set("index", name, at)
+			}
+		}
+		if interpreters != nil && !interpreters.Empty() {
+			cgi.Set("interpreters", interpreters, at)
+		}
+		if limits := l.effective("cgi.limits", all); limits != nil {
+			if v := limits.value.get("read-timeout"); v != nil && number(v) > 0 {
+				cgi.Set("timeout", v.string()+"s", v.at)
+			}
+		}
+		out = append(out, (&route{at: at}).set("cgi", cgi, at).when(conds...))
+	}
+	var ending []string
+	interpreters := document.Inline()
+	everything := false
+	for _, of := range s.value.items {
+		program := of.value.string()
+		switch {
+		case strings.HasPrefix(of.key, ".") && !strings.ContainsAny(of.key[1:], "./\\"):
+			ending = append(ending, strings.ToLower(of.key))
+			if program != "" {
+				interpreters.Set(strings.ToLower(of.key), program, of.at)
+			}
+		case program != "":
+			l.problems.Add(of.at, "cgi.assign "+quote(of.key)+" cannot be carried over with an interpreter: these go by the ending of a file", `write ".pl" => "/usr/bin/perl"`)
+		case of.key == "":
+			everything = true
+		case strings.HasPrefix(of.key, "/"):
+			make(nil, nil, of.at, below(of.key, of.at)...)
+		default:
+			make(nil, nil, of.at, cond{key: "regexp", value: regexp.QuoteMeta(of.key) + "$", at: of.at})
+		}
+	}
+	if len(ending) > 0 {
+		make(ending, interpreters, s.at)
+	}
+	if everything {
+		make(nil, nil, s.at)
+	}
+	return out
+}
+
+// isFolder reports whether a path is a folder now.
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
