@@ -104,15 +104,29 @@ func appendJSON(b []byte, s string) []byte {
 // Answered notes who answers a request, for formats that tell it. w is what a
 // handler within Wrap got; app or upstream may be empty.
 func Answered(w http.ResponseWriter, app, upstream string) {
+	if own := writerOf(w); own != nil {
+		own.app, own.upstream = app, upstream
+	}
+}
+
+// Unlogged has the request of w make no line.
+func Unlogged(w http.ResponseWriter) {
+	if own := writerOf(w); own != nil {
+		own.unlogged = true
+	}
+}
+
+// writerOf is the writer of Wrap that w is around; nil: there is none.
+func writerOf(w http.ResponseWriter) *writer {
 	for w != nil {
 		if own, ok := w.(*writer); ok {
-			own.app, own.upstream = app, upstream
-			return
+			return own
 		}
 		inner, ok := w.(interface{ Unwrap() http.ResponseWriter })
 		if !ok {
-			return
+			return nil
 		}
 		w = inner.Unwrap()
 	}
+	return nil
 }

@@ -38,7 +38,9 @@ func (l *Log) WrapAs(next http.Handler, f *Format, site string) http.Handler {
 				rw.entry = entry{l, r, start, time.Since(start), status, size, w.Header(), site, rw.app, rw.upstream}
 				rw.line = f.append(rw.line[:0], &rw.entry)
 			}
-			l.add(rw.line)
+			if !rw.unlogged {
+				l.add(rw.line)
+			}
 			if returned { // after a panic somebody may still hold it
 				rw.release()
 			}
@@ -61,6 +63,7 @@ type writer struct {
 	entry  entry  // room, too
 
 	app, upstream string // see Answered
+	unlogged      bool   // see Unlogged
 }
 
 var writers = sync.Pool{New: func() any { return &writer{line: make([]byte, 0, 512)} }}

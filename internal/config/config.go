@@ -172,6 +172,8 @@ type Route struct {
 	RequestHeaders *RequestHeaders // request_headers = {...}: of requests to the app or the back ends
 	Reverse        *Reverse        // reverse = {...}: places in responses of back ends; nil: automatic
 
+	Unlogged bool // unlogged: what it answers is not in the access log; default false
+
 	Params      map[string]string // params: of each request to the app or the back ends, with placeholders
 	Internal    bool              // internal: only for requests that begin within: X-Accel-Redirect, error pages; default false
 	XSendfile   Strings           // x_sendfile: folders out of which X-Sendfile may send; nil: none, and no X-Accel-Redirect

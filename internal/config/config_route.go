@@ -66,6 +66,9 @@ type Map struct {
 	From    string // from: what is looked up, with placeholders; required
 	Values  Lines  // values: "key" or "~regexp" to a text
 	Default string // default: where no key is
+
+	Kind       string // kind: "text" (default), "networks" or "split"
+	IgnoreCase bool   // ignore_case: of keys that are no regexp; default false
 }
 
 // Lines is a table of strings in the order of the file.

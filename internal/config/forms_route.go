@@ -24,6 +24,7 @@ var (
 	formRespondStatus   = form{takes: "a status from 200 to 599", number: checkRespondStatus}
 	formText            = form{takes: "a text, with placeholders like {path}; {{ is a brace", empty: true, texts: true}
 	formWord            = form{takes: "a text", empty: true}
+	formMapKind         = form{takes: `"text", "networks" or "split"`, check: checkMapKind}
 	formMediaType       = form{takes: `a media type, like "text/html; charset=utf-8"`, check: checkMediaType}
 	formHeaders         = form{takes: `a table of headers: { X-Robots-Tag = "noindex" }`, empty: true, texts: true, check: checkHeaderValue, name: checkResponseHeader}
 	formHeaderNames     = form{takes: `names of headers, like "Server"`, check: checkHeaderName}
@@ -86,6 +87,10 @@ func checkCondition(dir, text string) (string, *refusal) {
 	}
 	_, bad := checkRegexp(dir, expr)
 	return text, bad
+}
+
+func checkMapKind(_, text string) (string, *refusal) {
+	return oneOf(text, "is no kind of table", "text", "networks", "split")
 }
 
 func checkMapKey(text string) (string, *refusal) { return checkCondition("", text) }

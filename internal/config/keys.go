@@ -136,6 +136,7 @@ var routeSection = &section{
 		{name: "app", field: "App", form: formApp, doc: "The app that answers."},
 		{name: "upstream", field: "Upstream", form: formUpstream, doc: "The back ends that answer."},
 		{name: "internal", field: "Internal", form: formBool, def: "false", doc: "Whether the route is only for what begins within: an app's X-Accel-Redirect, and error_pages. A client's own request, and what an app redirects it to, goes on to the routes below."},
+		{name: "unlogged", field: "Unlogged", form: formBool, def: "false", doc: "Whether what the route answers is left out of the access log."},
 		{name: "x_sendfile", field: "XSendfile", form: formDocroots, doc: "Folders out of which the app or the back end may have files sent, by answering with X-Sendfile: the path of a file, or with X-Accel-Redirect: a path of this site, which then answers; an empty list: that alone. Without it, both headers are taken from responses and do nothing."},
 		{name: "compress", field: "Compress", short: true, doc: "In place of the site's.", within: compressSection},
 		{name: "cache", field: "Cache", short: true, doc: "Responses that may be used again are. `cache = true` does as they say.", within: cacheSection},

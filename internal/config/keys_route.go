@@ -90,5 +90,7 @@ var mapSection = &section{
 		{name: "from", field: "From", form: formText, doc: "What is looked up, like `{host}` or `{path}`. Required."},
 		{name: "values", field: "Values", form: formLines, doc: "What there is: a text, or `~` and a regexp, tried in order where no text is the same. The values have no placeholders."},
 		{name: "default", field: "Default", form: formWord, doc: "What it is otherwise; without it: empty."},
+		{name: "kind", field: "Kind", form: formMapKind, def: `"text"`, doc: "How `values` is read: `text`, as above; `networks`: keys are addresses and networks, of which the longest counts that has the address looked up, as `{client}`; `split`: keys are shares, like `\"25%\"`, into which the texts that are looked up fall at random, the same one always alike; `default` has the rest."},
+		{name: "ignore_case", field: "IgnoreCase", form: formBool, def: "false", doc: "Whether keys are the same in capitals and small letters; a regexp says so itself: `~(?i)…`."},
 	},
 }

@@ -36,7 +36,16 @@ func (s *Site) Scope() (placeholder.Scope, error) {
 		for i, line := range m.Values {
 			entries[i] = placeholder.Entry{Key: line.Name, Value: line.Value}
 		}
-		if scope.Maps[name], err = placeholder.NewMap(from, entries, m.Default); err != nil {
+		table := placeholder.NewMap
+		switch {
+		case m.Kind == "networks":
+			table = placeholder.Networks
+		case m.Kind == "split":
+			table = placeholder.Split
+		case m.IgnoreCase:
+			table = placeholder.NewFolded
+		}
+		if scope.Maps[name], err = table(from, entries, m.Default); err != nil {
 			return scope, err
 		}
 	}

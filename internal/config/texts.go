@@ -48,9 +48,39 @@ func (k *checker) siteScope(path string, s *Site) placeholder.Scope {
 			k.fail(join(at, "from"), "from is missing in "+where, `write what is looked up, like from = "{host}"`)
 		}
 		k.textsOf(mapSection, at, where, reflect.ValueOf(s.Maps[name]).Elem(), within)
+		k.tableKeys(at, where, s.Maps[name])
 		scope.Maps[name] = placeholder.NoMap()
 	}
 	return scope
+}
+
+// tableKeys checks the keys of a table that is no table of texts.
+func (k *checker) tableKeys(path, where string, m *Map) {
+	at := join(path, "values")
+	if k.bad[path] || k.bad[at] || m.Kind == "" || m.Kind == "text" {
+		return
+	}
+	if m.IgnoreCase {
+		k.warn(join(path, "ignore_case"), "ignore_case in "+where+" has no effect: its keys have no case", "leave it out")
+	}
+	sum := 0
+	for _, line := range m.Values {
+		var err error
+		hint := `write a network like "10.0.0.0/8"`
+		if m.Kind == "networks" {
+			_, err = placeholder.ParseNetwork(line.Name)
+		} else {
+			var share int
+			hint = `write a share like "25%"`
+			share, err = placeholder.ParseShare(line.Name)
+			if sum += share; err == nil && sum > 10000 {
+				err = errors.New("the shares are more than 100% together")
+			}
+		}
+		if err != nil {
+			k.fail(join(at, line.Name), fmt.Sprintf("%s in values of %s: %s", quote(line.Name), where, err), hint)
+		}
+	}
 }
 
 // textsOf checks the texts of a table, but for those of its routes and maps,

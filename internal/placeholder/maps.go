@@ -1,9 +1,13 @@
 package placeholder
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -13,6 +17,82 @@ type Map struct {
 	exact    map[string]string
 	patterns []pattern
 	def      string
+
+	fold     bool                    // keys are in lower case, and so is what is looked up
+	networks map[netip.Prefix]string // of addresses: the longest that has it; nil: another table
+	lengths  [2][]int                // of the networks of IPv4 and IPv6, the longest first
+	shares   []share                 // of a table that parts texts; nil: another one
+}
+
+// share is the texts whose number is below a bound.
+type share struct {
+	below uint32
+	text  string
+}
+
+// Networks makes a table of networks: what is looked up is an address, and the
+// longest network that has it counts.
+func Networks(from *Text, entries []Entry, def string) (*Map, error) {
+	m := &Map{from: from, def: def, networks: make(map[netip.Prefix]string)}
+	for _, e := range entries {
+		p, err := ParseNetwork(e.Key)
+		if err != nil {
+			return nil, err
+		}
+		of := &m.lengths[0]
+		if p.Addr().Is6() {
+			of = &m.lengths[1]
+		}
+		m.networks[p] = e.Value
+		if !slices.Contains(*of, p.Bits()) {
+			*of = append(*of, p.Bits())
+		}
+	}
+	for i := range m.lengths {
+		slices.SortFunc(m.lengths[i], func(a, b int) int { return b - a })
+	}
+	return m, nil
+}
+
+// ParseNetwork reads "10.0.0.0/8" or "10.0.0.1".
+func ParseNetwork(text string) (netip.Prefix, error) {
+	if ip, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return p, fmt.Errorf("%q is neither an address nor a network", show(text))
+	}
+	return p.Masked(), nil
+}
+
+// Split makes a table that parts texts at random, but the same text always alike:
+// the keys are shares, "25%", and def has the rest. It is nginx's split_clients to
+// the number.
+func Split(from *Text, entries []Entry, def string) (*Map, error) {
+	m := &Map{from: from, def: def, shares: []share{}}
+	sum := 0
+	for _, e := range entries {
+		hundredths, err := ParseShare(e.Key)
+		if err != nil {
+			return nil, err
+		}
+		if sum += hundredths; sum > 10000 {
+			return nil, fmt.Errorf("the shares are more than 100%% together")
+		}
+		m.shares = append(m.shares, share{uint32(uint64(sum) * 0xffffffff / 10000), e.Value})
+	}
+	return m, nil
+}
+
+// ParseShare reads "25%" or "0.5%", as hundredths of a percent.
+func ParseShare(text string) (int, error) {
+	number, isShare := strings.CutSuffix(text, "%")
+	n, err := strconv.ParseFloat(number, 64)
+	if !isShare || err != nil || !(n > 0 && n <= 100) {
+		return 0, fmt.Errorf("%q is no share", show(text))
+	}
+	return int(n*100 + 0.5), nil
 }
 
 type pattern struct {
@@ -27,10 +107,23 @@ type Entry struct{ Key, Value string }
 // patterns in their order; what none has is def. The search takes the same
 // time however many keys there are.
 func NewMap(from *Text, entries []Entry, def string) (*Map, error) {
-	m := &Map{from: from, exact: make(map[string]string), def: def}
+	return newMap(from, entries, def, false)
+}
+
+// NewFolded is NewMap for a table that does not mind the case of keys that are no
+// patterns.
+func NewFolded(from *Text, entries []Entry, def string) (*Map, error) {
+	return newMap(from, entries, def, true)
+}
+
+func newMap(from *Text, entries []Entry, def string, fold bool) (*Map, error) {
+	m := &Map{from: from, exact: make(map[string]string), def: def, fold: fold}
 	for _, e := range entries {
 		expr, isPattern := strings.CutPrefix(e.Key, "~")
 		if !isPattern {
+			if fold {
+				e.Key = lower(e.Key)
+			}
 			m.exact[e.Key] = e.Value
 			continue
 		}
@@ -53,6 +146,22 @@ func (m *Map) append(dst []byte, r *http.Request, with any) []byte {
 }
 
 func (m *Map) lookup(from []byte) string {
+	switch {
+	case m.networks != nil:
+		return m.network(string(from))
+	case m.shares != nil:
+		n := murmur2(from)
+		for _, s := range m.shares {
+			if n < s.below {
+				return s.text
+			}
+		}
+		return m.def
+	case m.fold:
+		if v, ok := m.exact[lower(string(from))]; ok {
+			return v
+		}
+	}
 	if v, ok := m.exact[string(from)]; ok {
 		return v
 	}
@@ -62,4 +171,47 @@ func (m *Map) lookup(from []byte) string {
 		}
 	}
 	return m.def
+}
+
+// network is the value of the longest network that has an address.
+func (m *Map) network(text string) string {
+	ip, err := netip.ParseAddr(text)
+	if err != nil {
+		return m.def
+	}
+	ip = ip.Unmap().WithZone("")
+	lengths := m.lengths[0]
+	if ip.Is6() {
+		lengths = m.lengths[1]
+	}
+	for _, n := range lengths {
+		p, err := ip.Prefix(n)
+		if err != nil {
+			continue
+		}
+		if v, ok := m.networks[p]; ok {
+			return v
+		}
+	}
+	return m.def
+}
+
+// murmur2 is MurmurHash2 of 32 bits with the seed 0, by Austin Appleby.
+func murmur2(data []byte) uint32 {
+	const m = 0x5bd1e995
+	h := uint32(len(data))
+	for len(data) >= 4 {
+		k := binary.LittleEndian.Uint32(data) * m
+		k = (k ^ k>>24) * m
+		h = h*m ^ k
+		data = data[4:]
+	}
+	for i := len(data) - 1; i >= 0; i-- {
+		h ^= uint32(data[i]) << (8 * i)
+		if i == 0 {
+			h *= m
+		}
+	}
+	h = (h ^ h>>13) * m
+	return h ^ h>>15
 }

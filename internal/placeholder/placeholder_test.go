@@ -1,6 +1,7 @@
 package placeholder
 
 import (
+	"fmt"
 	"crypto/tls"
 	"errors"
 	"net/http"
@@ -323,3 +324,46 @@ func BenchmarkAppend(b *testing.B) {
 		buf = text.Append(buf[:0], r)
 	}
 }
+
+func TestKindsOfTables(t *testing.T) {
+	client, _ := Parse("{client}", Scope{})
+	networks, err := Networks(client, []Entry{{"10.0.0.0/8", "ten"}, {"10.1.0.0/16", "ten one"}, {"10.1.2.3", "one"}, {"2001:db8::/32", "six"}}, "none")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]string{"10.9.9.9": "ten", "10.1.9.9": "ten one", "10.1.2.3": "one", "192.0.2.1": "none", "2001:db8::1": "six", "::1": "none", "::ffff:10.1.2.3": "one", "": "none"} {
+		if got := networks.lookup([]byte(address)); got != want {
+			t.Errorf("%s: %q, want %q", address, got, want)
+		}
+	}
+	folded, _ := NewFolded(client, []Entry{{"ABC", "x"}, {"~^D", "y"}}, "")
+	for text, want := range map[string]string{"abc": "x", "aBc": "x", "D": "y", "d": ""} {
+		if got := folded.lookup([]byte(text)); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+	split, err := Split(client, []Entry{{"25%", "a"}, {"0.5%", "b"}}, "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for i := range 20000 {
+		counts[split.lookup(fmt.Appendf(nil, "text %d", i))]++
+	}
+	if a, b := counts["a"], counts["b"]; a < 4700 || a > 5300 || b < 60 || b > 140 {
+		t.Errorf("shares: %v", counts)
+	}
+	// The numbers of Austin Appleby's MurmurHash2 with the seed 0, as nginx has it.
+	for text, want := range map[string]uint32{"": 0, "a": 0x92685f5e, "abcd": 0x26873021, "hello world": 0x44a81419} {
+		if got := murmur2([]byte(text)); got != want {
+			t.Errorf("murmur2(%q) = %#x, want %#x", text, got, want)
+		}
+	}
+	for _, bad := range []error{one(Networks(client, []Entry{{"10.0.0.0/40", ""}}, "")), one(Split(client, []Entry{{"60%", ""}, {"50%", ""}}, "")), one(Split(client, []Entry{{"6", ""}}, ""))} {
+		if bad == nil {
+			t.Error("a bad key is one")
+		}
+	}
+}
+
+func one(_ *Map, err error) error { return err }

@@ -7,7 +7,7 @@ package server
 // layer returns next itself.
 //
 //	site:  (found) → access log → request id → misdirected → (OPTIONS *) → TLS → client certificate → bodies → headers → (counted) → error pages → access → routes
-//	route: id → maintenance → headers → access → limits → bodies → basic auth → authorize → encode → cache → filter → sendfile → honest → (answered) → what answers
+//	route: (unlogged) → id → maintenance → headers → access → limits → bodies → basic auth → authorize → encode → cache → filter → sendfile → honest → (answered) → what answers
 //
 // Host, route and rewriting are package route's: between "routes" and the route
 // that it finds. What begins anew (reenter.go) does so at "routes".
@@ -49,6 +49,7 @@ func siteLayers() []layer {
 // outermost first. What a layer refuses, those before it still see.
 func routeLayers() []layer {
 	return []layer{
+		layerUnlogged,
 		layerStamp,
 		layerRouteErrorPages,
 		layerMaintenance,

@@ -24,6 +24,17 @@ func layerAccessLog(b *builder, at *place, next http.Handler) (http.Handler, err
 	return log.WrapAs(next, format, siteName(at.site)), nil
 }
 
+// layerUnlogged leaves the requests of a route out of the access log.
+func layerUnlogged(b *builder, at *place, next http.Handler) (http.Handler, error) {
+	if !at.route.Unlogged || b.logs[at.site.AccessLog] == nil {
+		return next, nil
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		accesslog.Unlogged(w)
+		next.ServeHTTP(w, r)
+	}), nil
+}
+
 // siteName is the name of a site that has one: its first exact host.
 func siteName(c *config.Site) string {
 	for _, host := range c.Hosts {

@@ -64,6 +64,7 @@ func (s *site) guarded(st state) {
 			if r.answers() {
 				one.apply(r)
 				s.headers(r, st)
+				s.ofRoute(r, st)
 				continue
 			}
 			leads = true

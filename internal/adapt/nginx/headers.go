@@ -161,16 +161,55 @@ func expiresValue(d *directive) (string, bool) {
 
 // compress is gzip of a server. It is off in nginx, and on here, without a word.
 func (s *site) compress() {
-	l := s.level
-	if !l.on("gzip", false) {
-		at := l.at
-		if d := l.last("gzip"); d != nil {
-			at = d.at
-		}
-		s.table.Set("compress", false, at)
+	value, at := s.compression(s.level)
+	s.table.Set("compress", value, at)
+}
+
+// ofRoute sets what a location says otherwise than its server: compression, pages
+// of errors, whether there is a log.
+func (s *site) ofRoute(r *route, st state) {
+	l := st.scope.level
+	loc := l.location()
+	if loc.context != 'L' {
 		return
 	}
+	ours, at := s.compression(l)
+	whole, _ := s.compression(s.level)
+	if shown(ours) != shown(whole) && r.get("redirect") == nil {
+		r.set("compress", ours, at)
+	}
+	if d := l.last("access_log"); d != nil && s.table.Get("access_log") != nil {
+		of := s.level.last("access_log")
+		switch {
+		case d.arg(0) == "off" || d.arg(0) == "/dev/null":
+			r.set("unlogged", true, d.at)
+		case of == nil || !slices.Equal(of.words(), d.words()):
+			s.a.problem(d.at, "access_log of a location is not carried over: a site has one", `write it at the server; "off" is known here`)
+		}
+	} else if d != nil && d.arg(0) != "off" {
+		s.a.problem(d.at, "access_log of a location is not carried over: a site has one", `write it at the server; "off" is known here`)
+	}
+	s.pages(r, st)
+}
+
+// shown is a value as text, to compare it with another.
+func shown(v any) string {
+	t, is := v.(*document.Table)
+	if !is {
+		return fmt.Sprint(v)
+	}
+	return fmt.Sprint(t.Get("types"), t.Get("min_size"), t.Get("encodings"), t.Get("gzip_level"))
+}
+
+// compression is gzip at a level.
+func (s *site) compression(l *level) (any, document.Place) {
 	d := l.last("gzip")
+	if !l.on("gzip", false) {
+		if d != nil {
+			return false, d.at
+		}
+		return false, s.level.at
+	}
 	t := document.Inline()
 	types := []string{"text/html"}
 	if of := l.last("gzip_types"); of != nil {
@@ -188,6 +227,9 @@ func (s *site) compress() {
 	if of := l.last("gzip_min_length"); of != nil {
 		least = s.a.size(of)
 	}
+	if least == "0B" {
+		least = "1B"
+	}
 	t.Set("min_size", least, d.at)
 	t.Set("encodings", []string{"gzip"}, d.at)
 	level := 1
@@ -199,26 +241,72 @@ func (s *site) compress() {
 		level = n
 	}
 	t.Set("gzip_level", level, d.at)
-	s.table.Set("compress", t, d.at)
+	return t, d.at
 }
 
 // errorPages are the pages of errors of a server.
 func (s *site) errorPages() {
+	pages, at := s.pagesAt(s.level)
+	if pages.Empty() {
+		return
+	}
+	s.table.Set("error_pages", pages, at)
+	if d := s.intercepts(s.level); d != nil {
+		s.table.Set("error_pages_of_apps", true, d.at)
+	}
+}
+
+// pagesAt are the pages of errors that hold at a level.
+func (s *site) pagesAt(l *level) (*document.Table, document.Place) {
 	pages := document.Inline()
-	var at document.Place
-	for _, d := range s.level.find("error_page") {
-		if s.errorPage(d, pages, s.level) && at == (document.Place{}) {
+	at := l.at
+	for i, d := range l.find("error_page") {
+		if i == 0 {
 			at = d.at
 		}
+		s.errorPage(d, pages, l)
 	}
-	if !pages.Empty() {
-		s.table.Set("error_pages", pages, at)
-	}
+	return pages, at
+}
+
+// intercepts is what says that errors of back ends have pages; nil: nothing does.
+func (s *site) intercepts(l *level) *directive {
 	for _, name := range []string{"proxy", "fastcgi", "uwsgi", "scgi", "grpc"} {
-		if s.level.on(name+"_intercept_errors", false) {
-			s.table.Set("error_pages_of_apps", true, s.level.last(name+"_intercept_errors").at)
+		if l.on(name+"_intercept_errors", false) {
+			return l.last(name + "_intercept_errors")
 		}
 	}
+	return nil
+}
+
+// pages are the pages of a location that has others than its server.
+func (s *site) pages(r *route, st state) {
+	l := st.scope.level
+	own := l.find("error_page")
+	of := s.level.find("error_page")
+	same := len(own) == len(of)
+	for i := range own {
+		same = same && own[i] == of[i]
+	}
+	passes := r.get("upstream") != nil
+	ours, whole := s.intercepts(l), s.intercepts(s.level)
+	if len(own) == 0 || same && (!passes || (ours == nil) == (whole == nil)) || r.get("redirect") != nil || r.get("try_files") != nil && isNamed(own) {
+		return
+	}
+	pages, at := s.pagesAt(l)
+	if pages.Empty() {
+		return
+	}
+	r.set("error_pages", pages, at)
+	if ours != nil && passes {
+		r.set("error_pages_of_apps", true, ours.at)
+	}
+}
+
+// isNamed reports whether pages of errors are a named location for what is missing,
+// which try_files says.
+func isNamed(list []*directive) bool {
+	return len(list) == 1 && list[0].arg(0) == "404" && strings.HasPrefix(list[0].arg(len(list[0].args)-1), "@")
 }
 
 // errorPage is one error_page, put into a table of pages.

@@ -150,7 +150,10 @@ func (s *site) returns(d *directive, st state) {
 		}
 	}
 	r := s.add(st.group, st.when, d.at)
-	defer func() { s.headers(r, st) }()
+	defer func() {
+		s.headers(r, st)
+		s.ofRoute(r, st)
+	}()
 	switch {
 	case status == 301 || status == 302 || status == 303 || status == 307 || status == 308:
 		to, ok := st.scope.expand(text, forURL)

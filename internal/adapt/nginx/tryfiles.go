@@ -74,20 +74,7 @@ func (s *site) missing(st state) bool {
 			return true
 		}
 	}
-	s.pagesOf(st, own)
 	return false
-}
-
-// pagesOf refuses the pages of a location that are not the server's.
-func (s *site) pagesOf(st state, own []*directive) {
-	of := s.level.find("error_page")
-	same := len(of) == len(own)
-	for i := range own {
-		same = same && slices.Equal(of[i].words(), own[i].words())
-	}
-	if !same {
-		s.a.problem(own[0].at, "error_page of a location is not carried over: a site has one table of pages", "write it at the server")
-	}
 }
 
 // plainly is try_files as a route has it: files, and then one thing.
