@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -45,20 +44,6 @@ configuration is Apache's or lighttpd's: as HUP), USR2 upgrades.`,
 	}
 	f.register(cmd.Flags())
 	return cmd
-}
-
-// tuneMemory trades memory for speed while little lives, and stops that where
-// memory counts. A busy server's 5 MB of live heap are outgrown by garbage ten
-// times a second: at GOGC=400 the collector took 4% of a hello's time, at 1000
-// it takes half of that. Without the soft limit 1,000 connections took 127 MB;
-// with it the collector works harder from there on. It refuses no memory.
-// The limit is a sixteenth of a small machine's memory.
-func tuneMemory() {
-	const least, most = 16 << 20, 64 << 20
-	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetGCPercent(1000)
-		debug.SetMemoryLimit(min(max(machineMemory()/16, least), most))
-	}
 }
 
 // startFolder is the working folder by the name that it was entered by; ""

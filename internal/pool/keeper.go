@@ -266,7 +266,7 @@ func (p *Pool) tend() time.Duration {
 	p.mu.Lock()
 	now := p.now()
 	limit := p.expireLocked(now)
-	p.leaveLocked()
+	p.leaveLocked(now)
 	c := p.censusLocked(now)
 	b := p.boundsLocked()
 	p.fullLocked(c, b)
@@ -584,7 +584,7 @@ func (p *Pool) stop(tick *time.Timer) {
 		p.mu.Lock()
 		now := p.now()
 		p.expireLocked(now)
-		p.leaveLocked()
+		p.leaveLocked(now)
 		late := time.Now().After(deadline)
 		if late {
 			for c := p.queue.popFront(); c != nil; c = p.queue.popFront() {

@@ -155,7 +155,8 @@ type Pool struct {
 	flushing  []*channel // have unsent packets and nobody who writes them
 	timer     *time.Timer
 	armed     bool
-	calm      int // workers that may run a request before more are due
+	calm      int           // workers that may run a request before more are due
+	leftAt    time.Duration // when clients that left were looked for
 	stopping  bool
 	failure   string // why nothing serves; "" while something does, or may
 	stats     stats
