@@ -44,10 +44,12 @@ func (l *lowering) around(c *conf, kind, protocol string) pairs {
 			p.set("max_body", strconv.FormatInt(n, 10)+"B", c.maxBody.place)
 		}
 	}
-	if own := l.compression(c); own != nil {
-		if base := l.compression(s.base); base == nil || fmt.Sprint(base) != fmt.Sprint(own) {
-			p.set("compress", own, placeOf(firstOf(c.filters)))
-		}
+	own, base := l.compression(c), l.compression(s.base)
+	switch {
+	case own == nil && base != nil:
+		p.set("compress", false, placeOf(firstOf(c.filters)))
+	case own != nil && (base == nil || fmt.Sprint(base) != fmt.Sprint(own)):
+		p.set("compress", own, placeOf(firstOf(c.filters)))
 	}
 	return p
 }

@@ -51,8 +51,11 @@ func (l *lowering) conditions(r *rule, c *cond, t *texts, expr string, w *rewrit
 		}
 		join = r.conds[i].or
 	}
-	if n := len(groups); n > 0 && len(groups[n-1]) == 1 {
-		l.capture(&groups[n-1][0], r, t)
+	for i := len(groups) - 1; i >= 0; i-- { // the last that matches has the groups
+		if g := groups[i]; len(g) == 1 && !g[0].negated && g[0].key == "value" {
+			l.capture(&groups[i][0], r, t)
+			break
+		}
 	}
 	groups = merged(groups)
 	for _, g := range groups {
@@ -294,14 +297,7 @@ func (l *lowering) fixedTest(d *directive, text, is string, fold bool) (holds, o
 
 // capture names the groups of the last condition, where the rule wants them.
 func (l *lowering) capture(one *test, r *rule, t *texts) {
-	if one.negated || one.key != "value" || !strings.HasPrefix(one.is, "~") || !strings.Contains(r.d.arg(1), "%") {
-		return
-	}
-	wanted := false
-	for n := '0'; n <= '9'; n++ {
-		wanted = wanted || strings.Contains(r.d.arg(1), "%"+string(n))
-	}
-	if !wanted {
+	if !strings.HasPrefix(one.is, "~") || !r.captures() {
 		return
 	}
 	expr := one.is[1:]
@@ -337,6 +333,7 @@ func (l *lowering) capture(one *test, r *rule, t *texts) {
 	}
 	one.is = "~" + b.String()
 	one.groups = true
+	t.path = one.on == "{path}"
 	for n++; n <= 9; n++ {
 		t.conds[n] = ""
 	}

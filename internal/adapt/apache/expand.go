@@ -17,6 +17,7 @@ type texts struct {
 	whole  string         // what $0 is
 	conds  map[int]string // what %1 is
 	used   bool           // a %1 was there
+	path   bool           // and is of a path, from its slash on
 	url    bool           // it becomes a URL: what stands there itself is encoded as far as it must be
 	server bool
 }

@@ -238,10 +238,39 @@ func (l *lowering) mappingRoutes(m *mapping) {
 			delete(s.names, after)
 		}
 	}
-	for _, a := range areas {
-		l.areaRoutes(a)
+	for i, a := range areas {
+		if !l.same(a, areas[i+1:]) {
+			l.areaRoutes(a)
+		}
 	}
 	s.group = group
+}
+
+// same reports whether an area says what the one around it does.
+func (l *lowering) same(a area, shorter []area) bool {
+	for _, around := range shorter {
+		if !inLocation(a.prefix, around.prefix) {
+			continue
+		}
+		inner, outer := l.partials(a), l.partials(around)
+		if len(inner)+len(outer) > 0 || len(l.holding(a, nil).redirects) > 0 {
+			return false
+		}
+		x, y := l.made(a, l.holding(a, nil)), l.made(a, l.holding(around, nil))
+		return x == y
+	}
+	return false
+}
+
+// made is the routes that an area would have, for comparing.
+func (l *lowering) made(a area, c *conf) string {
+	s := l.site
+	was, group, closed := s.routes, s.group, s.closed
+	s.routes, s.closed = nil, map[string]bool{}
+	l.answers(a, c, nil)
+	text := shown(s.routes)
+	s.routes, s.group, s.closed = was, group, closed
+	return text
 }
 
 // folderRules lowers the rules of a folder.
@@ -314,11 +343,11 @@ func (l *lowering) areaRoutes(a area) {
 		l.redirect(d, a.prefix, cond{}, plain)
 	}
 	routes := func(with []partial) []routed {
-		was, group := s.routes, s.group
-		s.routes = nil
+		was, group, closed := s.routes, s.group, s.closed
+		s.routes, s.closed = nil, map[string]bool{}
 		l.answers(a, l.holding(a, with), with)
 		made := s.routes
-		s.routes, s.group = was, group
+		s.routes, s.group, s.closed = was, group, closed
 		return made
 	}
 	bare := routes(nil)
@@ -340,7 +369,7 @@ func (l *lowering) areaRoutes(a area) {
 	for n := min(len(all), 2); n > 0; n-- {
 		for i := range all {
 			if n == 1 {
-				s.routes = append(s.routes, routes([]partial{all[i]})...)
+				s.again(routes([]partial{all[i]}))
 				continue
 			}
 			for j := i + 1; j < len(all); j++ {
@@ -354,7 +383,7 @@ func (l *lowering) areaRoutes(a area) {
 				if bodies(pair) == bodies(routes([]partial{all[j]})) && l.shuts(a, all[j]) {
 					continue
 				}
-				s.routes = append(s.routes, pair...)
+				s.again(pair)
 			}
 		}
 		if n == 2 { // those that let nobody in go first
@@ -363,7 +392,14 @@ func (l *lowering) areaRoutes(a area) {
 			})
 		}
 	}
-	s.routes = append(s.routes, bare...)
+	s.again(bare)
+}
+
+// again emits routes that were made apart.
+func (s *site) again(list []routed) {
+	for _, r := range list {
+		s.emit(r.cond, r.body)
+	}
 }
 
 // shuts reports whether a section lets nobody in.

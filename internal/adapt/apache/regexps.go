@@ -28,6 +28,7 @@ func (l *lowering) regexp(at document.Place, expr string, fold bool) (pattern, b
 			p.not, p.expr = "^(?:"+expr[open+3:end]+")", "^"+expr[end+1:]
 		}
 	}
+	p.expr = unlooked(p.expr)
 	p.expr = strings.ReplaceAll(p.expr, `\/`, "/")
 	p.not = strings.ReplaceAll(p.not, `\/`, "/")
 	if fold {
@@ -45,6 +46,26 @@ func (l *lowering) regexp(at document.Place, expr string, fold bool) (pattern, b
 		}
 	}
 	return p, true
+}
+
+// lookAhead is one that a fixed text does not follow, before anything.
+var lookAhead = regexp.MustCompile(`\(\?!([A-Za-z0-9_-]{1,40})\)\.\*`)
+
+// unlooked has "what does not begin with TEXT" without look-ahead: something
+// else stands at one of its places.
+func unlooked(expr string) string {
+	return lookAhead.ReplaceAllStringFunc(expr, func(found string) string {
+		text := lookAhead.FindStringSubmatch(found)[1]
+		out := ""
+		for i := len(text) - 1; i >= 0; i-- {
+			c := text[i : i+1]
+			if out != "" {
+				out = "|" + regexp.QuoteMeta(c) + out
+			}
+			out = "(?:[^" + strings.ReplaceAll(c, "-", `\-`) + "].*" + out + ")?"
+		}
+		return out
+	})
 }
 
 // closing is where a group ends that is opened at a place; -1: nowhere.

@@ -49,7 +49,9 @@ func (l *lowering) rules(set *ruleset, w *rewriting) {
 		if !l.checkFlags(r) {
 			continue
 		}
-		l.rule(r, w, all[i+1:], &done, func(n int) string { return label(i + n) }, chainEnd(all, i)-i)
+		for _, one := range r.captured() {
+			l.rule(&one, w, all[i+1:], &done, func(n int) string { return label(i + n) }, chainEnd(all, i)-i)
+		}
 	}
 }
 
@@ -229,8 +231,12 @@ func (l *lowering) substitute(r *rule, w *rewriting, t *texts, later []rule, don
 	}
 	if isURL || r.has("r") {
 		if !isURL {
-			to = l.target(d, w, to)
-			to = l.own(to, r.number("r", 302))
+			if t.path && strings.HasPrefix(to, "{c") {
+				to = "/" + to
+			}
+			if to = l.target(d, w, to); to == "" {
+				return body{}, nil
+			}
 		} else if !strings.Contains(after, "/") && q != "" && !strings.Contains(after, "{") {
 			to += "/"
 		}
@@ -250,8 +256,10 @@ func (l *lowering) substitute(r *rule, w *rewriting, t *texts, later []rule, don
 		}
 		return answer(d.place, "redirect", p.inline()), nil
 	}
-	to = l.target(d, w, to)
-	if to == "" {
+	if t.path && strings.HasPrefix(to, "{c") {
+		to = "/" + to // which has its slash already: one is left of two
+	}
+	if to = l.target(d, w, to); to == "" {
 		return body{}, nil
 	}
 	if hasQuery && q != "{query}" {
@@ -260,7 +268,7 @@ func (l *lowering) substitute(r *rule, w *rewriting, t *texts, later []rule, don
 		q = ""
 	}
 	if w.server {
-		return l.onServer(r, w, to+q, next), nil
+		return l.onServer(r, w, to+q, next, len(later) > 0), nil
 	}
 	var p pairs
 	p.set("to", to+q, d.args[1].place)
@@ -304,7 +312,7 @@ func (l *lowering) excluded(path string, list []string) bool {
 
 // onServer is a rewrite outside of folders: what comes of it is a file, unless
 // [PT] sends it past Alias and the like as well.
-func (l *lowering) onServer(r *rule, w *rewriting, to, next string) body {
+func (l *lowering) onServer(r *rule, w *rewriting, to, next string, later bool) body {
 	b := answer(r.d.place, "rewrite", to)
 	switch {
 	case r.has("n"):
@@ -316,6 +324,9 @@ func (l *lowering) onServer(r *rule, w *rewriting, to, next string) body {
 		next = w.after
 	case r.has("l") || r.has("end"):
 		next = w.files
+		if !later && w.files == w.after {
+			next = "" // they are the next anyway
+		}
 	case next == "" && w.files != w.after && !strings.HasPrefix(to, "{path}"):
 		b.comments = append(b.comments, "Apache would look for a file alone behind the rules, without [PT]; here Alias and the like hold as well")
 	}
@@ -359,14 +370,6 @@ func (l *lowering) target(d *directive, w *rewriting, to string) string {
 
 func isScheme(text string) bool {
 	return slices.Contains([]string{"http", "https", "ftp", "ws", "wss", "fcgi", "scgi", "uwsgi", "ajp", "h2", "h2c", "balancer", "ldap", "gopher", "mailto", "nntp", "news"}, strings.ToLower(text))
-}
-
-// own is a redirect to a path of the site, which Apache makes a whole URL.
-func (l *lowering) own(to string, _ int) string {
-	if to == "" || to[0] == '/' {
-		return to
-	}
-	return "/" + to
 }
 
 // setByRule is a flag E: a variable that is the same for all requests, or the

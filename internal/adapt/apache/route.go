@@ -151,6 +151,23 @@ type routed struct {
 	body  body
 }
 
+// answers reports whether a body takes all requests that come to it.
+func (b *body) answers() bool {
+	if b.keys.get("script") != nil || b.keys.get("internal") != nil {
+		return false
+	}
+	for _, name := range []string{"files", "app", "upstream", "respond", "goto", "status", "user_dirs"} {
+		if b.keys.get(name) != nil {
+			return true
+		}
+	}
+	if r, ok := b.keys.get("redirect").(*document.Table); ok {
+		to, _ := r.Get("to").(string)
+		return !strings.HasPrefix(to, "{map.")
+	}
+	return false
+}
+
 // shown is what a body is, for comparing.
 func (b *body) shown() string {
 	d := document.New()
@@ -170,8 +187,17 @@ func shown(list []routed) string {
 	return b.String()
 }
 
-// emit adds a route.
+// emit adds a route, but for one that no request would come to: one above it
+// takes them all.
 func (s *site) emit(c cond, b body) {
+	key := body{keys: c.all()}
+	of := s.group + "\x00" + key.shown()
+	if s.closed[of] || s.closed[s.group+"\x00"+(&body{}).shown()] {
+		return
+	}
+	if b.answers() {
+		s.closed[of] = true
+	}
 	s.routes = append(s.routes, routed{s.group, c, b})
 }
 

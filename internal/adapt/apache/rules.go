@@ -115,6 +115,42 @@ func (r *rule) number(flag string, without int) int {
 	return n
 }
 
+// captures reports whether a target has %0 to %9.
+func (r *rule) captures() bool {
+	target := r.d.arg(1)
+	for i := 0; i+1 < len(target); i++ {
+		if target[i] == '%' && target[i+1] >= '0' && target[i+1] <= '9' {
+			return true
+		}
+	}
+	return false
+}
+
+// captured is the rule, or where its target has groups of one of several
+// conditions with [OR], a rule for each of these.
+func (r *rule) captured() []rule {
+	end := len(r.conds) - 1 // the last that is not negated
+	for end >= 0 && strings.HasPrefix(r.conds[end].d.arg(1), "!") {
+		end--
+	}
+	start := end
+	for start > 0 && r.conds[start-1].or {
+		start--
+	}
+	if !r.captures() || start >= end || r.has("c") || r.has("s") {
+		return []rule{*r}
+	}
+	var all []rule
+	for i := start; i <= end; i++ {
+		one := *r
+		only := r.conds[i]
+		only.or = false
+		one.conds = append(append(append([]condition{}, r.conds[:start]...), only), r.conds[end+1:]...)
+		all = append(all, one)
+	}
+	return all
+}
+
 // checkFlags says what flags there are that cannot be.
 func (l *lowering) checkFlags(r *rule) bool {
 	text := r.d.arg(2)

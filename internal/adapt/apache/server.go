@@ -106,6 +106,13 @@ func (l *lowering) settings(t *document.Table) {
 			t.Comment(d.known.name + ": not read")
 		}
 	}
+	if t.Get("error_log") == nil {
+		for _, d := range l.ownOfHosts() {
+			if d.name == "errorlog" && t.Get("error_log") == nil {
+				l.errorLog(t, d)
+			}
+		}
+	}
 	var types pairs
 	for _, d := range append(slices.Clone(l.top), l.ownOfHosts()...) {
 		if d.name == "addtype" && handlerName(d) != "php" {
@@ -312,7 +319,7 @@ func (l *lowering) logs(s *site) {
 	}
 	if s.at != nil {
 		for _, d := range s.own {
-			if d.name == "errorlog" {
+			if d.name == "errorlog" && l.doc.Table("server", document.Place{}).Get("error_log") != l.path(d.arg(0)) {
 				s.note(d, "errors of all sites are in one log, each with its request")
 			}
 		}
@@ -597,7 +604,9 @@ func (l *lowering) userDir(a area, c *conf, on cond, guard pairs) {
 	if len(exts) > 0 {
 		cgi := document.Inline()
 		cgi.Set("extensions", exts, placeOf(c.optionsAt))
-		cgi.Set("as_owner", true, placeOf(c.optionsAt))
+		if !l.read.whole || l.read.loaded["suexec_module"] {
+			cgi.Set("as_owner", true, placeOf(c.optionsAt)) // as suexec does
+		}
 		p.set("cgi", cgi, placeOf(c.optionsAt))
 	}
 	b := answer(d.place, "user_dirs", p.inline())

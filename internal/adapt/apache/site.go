@@ -23,6 +23,7 @@ type site struct {
 	hosts    []string
 	root     string // DocumentRoot; "": none
 	tls      bool
+	first    bool  // of an address: it answers for names that none has
 	base     *conf // what holds outside of all sections
 	sections []section
 	mappings []*mapping
@@ -30,6 +31,7 @@ type site struct {
 	routes      []routed
 	group       string
 	names       map[string]bool
+	closed      map[string]bool // conditions all of whose requests are taken
 	maps        map[string]string
 	constants   map[string]string // variables that rules set for every request
 	params      pairs
@@ -133,15 +135,13 @@ func (l *lowering) hosts() {
 		for _, before := range l.sites[:i] {
 			first = first && !slices.ContainsFunc(before.listen, func(a string) bool { return slices.Contains(s.listen, a) })
 		}
-		if first && len(s.hosts) > 0 {
-			s.table.Set("default", true, s.table.Place())
-		}
+		s.first = first
 	}
 }
 
 // newSite begins a site.
 func (l *lowering) newSite(d *directive, own, main []*directive) *site {
-	s := &site{at: d, own: own, main: main, names: map[string]bool{}, maps: map[string]string{}, constants: map[string]string{}, rewriteMaps: map[string]*directive{}}
+	s := &site{at: d, own: own, main: main, names: map[string]bool{}, closed: map[string]bool{}, maps: map[string]string{}, constants: map[string]string{}, rewriteMaps: map[string]*directive{}}
 	place := document.Place{File: l.read.file0, Line: 1, Column: 1}
 	if d != nil {
 		place = d.place
@@ -290,7 +290,14 @@ func (l *lowering) build(s *site) {
 	if len(s.hosts) > 0 {
 		s.table.Set("hosts", s.hosts, placeOf(s.lastOwn("servername")))
 	}
-	s.base = newConf().with(s.main, scope{server: true})
+	if s.first && len(s.hosts) > 0 {
+		s.table.Set("default", true, s.table.Place())
+	}
+	s.base = newConf()
+	if l.guessPHP { // who runs PHP has it among the indexes
+		s.base.index = []string{"index.php", "index.html"}
+	}
+	s.base = s.base.with(s.main, scope{server: true})
 	if s.at != nil {
 		s.base = s.base.with(s.own, scope{server: true})
 	}
