@@ -253,9 +253,6 @@ func (c *conf) setOptions(d *directive) {
 
 func (c *conf) has(o option) bool { return c.options&o != 0 }
 
-// follows is whether symbolic links are followed.
-func (c *conf) follows() bool { return c.has(optFollow | optFollowOwner) }
-
 // indexes are the files that answer for a folder.
 func (c *conf) indexes() []string {
 	switch {

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -112,5 +113,9 @@ func adapted(main, dir string) string {
 	if err != nil {
 		out.WriteString("-- error --\n" + err.Error() + "\n")
 	}
-	return strings.ReplaceAll(out.String(), dir, "$DIR")
+	text := strings.ReplaceAll(out.String(), dir, "$DIR")
+	// Where lists are broken into lines goes by the length of the folder's name.
+	text = regexp.MustCompile(`,\n *\]`).ReplaceAllString(text, "]")
+	text = regexp.MustCompile(`\[\n +`).ReplaceAllString(text, "[")
+	return regexp.MustCompile(`,\n +`).ReplaceAllString(text, ", ")
 }

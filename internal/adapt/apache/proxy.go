@@ -179,9 +179,6 @@ func (l *lowering) tuning(d *directive, t *document.Table, set map[string]string
 				t.Set("packet_size", strconv.Itoa(n)+"B", d.place)
 			}
 		case "min", "smax", "acquire", "disablereuse", "enablereuse", "flushpackets", "flushwait", "keepalive", "lbset", "ping", "receivebuffersize", "redirect", "ttl", "route", "status", "loadfactor", "responsefieldsize", "addressttl", "nocanon", "upgrade", "responsefieldsizes", "failonstatus", "hcmethod", "hcinterval", "hcpasses", "hcfails", "hcuri", "hcexpr", "mapping":
-			if strings.HasPrefix(k, "hc") {
-				break
-			}
 		case "lbmethod", "stickysession", "nofailover", "maxattempts", "scolonpathdelim", "stickysessionsep", "forcerecovery", "growth", "nonce":
 		default:
 			l.refuse(d, fmt.Sprintf("%s: unknown %s parameter: %s", d.known.name, d.known.name, k), "see the table of its parameters in Apache's manual")

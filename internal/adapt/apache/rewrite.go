@@ -115,9 +115,7 @@ func (l *lowering) rule(r *rule, w *rewriting, later []rule, done *[]string, lab
 	if p.not != "" {
 		c.exclude = append(c.exclude, p.not)
 	}
-	for _, e := range *done {
-		c.exclude = append(c.exclude, e)
-	}
+	c.exclude = append(c.exclude, *done...)
 	rest := l.conditions(r, &c, t, expr, w)
 	if rest.bad {
 		return

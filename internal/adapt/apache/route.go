@@ -141,7 +141,6 @@ type body struct {
 	at       document.Place
 	comments []string
 	keys     pairs
-	passes   bool // it may leave a request to those below
 }
 
 // routed is a route.
