@@ -162,8 +162,8 @@ func (i *Installation) Print(w io.Writer) error {
 	return err
 }
 
-// words is a command line for sh and for systemd: Check has seen to it that no
-// word has a quote in it.
+// words is a command line for sh, and but for percent signs for systemd: Check
+// has seen to it that no word has a quote in it.
 func words(args ...string) string {
 	for i, a := range args {
 		if strings.ContainsAny(a, " \t;|()*?[]#~!{}%=") {

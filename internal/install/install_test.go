@@ -27,11 +27,12 @@ func spec() *Spec {
 
 // specs are what units are made of.
 func specs() map[string]*Spec {
-	root, plain, home := spec(), spec(), spec()
+	root, plain, home, percent := spec(), spec(), spec(), spec()
 	root.User, root.Switch = "", true
 	plain.Low, plain.Listen, plain.Control = false, nil, "/srv/my site/run/c.sock"
 	home.Folder, home.Target, home.Write = "/home/me/site", "/home/me/site", []string{"/home/me/site"}
-	return map[string]*Spec{"user": spec(), "apps of other users": root, "no sockets": plain, "at home": home}
+	percent.Folder, percent.Target, percent.Write = "/srv/50% off", "/srv/50% off/%H.toml", []string{"/srv/50% off"}
+	return map[string]*Spec{"a specifier that is none": percent, "user": spec(), "apps of other users": root, "no sockets": plain, "at home": home}
 }
 
 // analyze is systemd-analyze. Where scripts/setup.sh has installed it a missing
@@ -67,6 +68,9 @@ func TestUnit(t *testing.T) {
 					t.Fatal(err)
 				}
 				args = append(args, path)
+			}
+			if strings.Contains(strings.ReplaceAll(i.Files[0].Content, "%%", ""), "%") {
+				t.Errorf("there are specifiers in\n%s", i.Files[0].Content)
 			}
 			if out, err := analyze(t, args...); err != nil || strings.Contains(out, "my-site") {
 				t.Errorf("verify: %v\n%s", err, out)
@@ -122,6 +126,53 @@ func TestScripts(t *testing.T) {
 	out, err := exec.Command("sh", "-c", "printf '%s\\n' "+words(append([]string(nil), want...)...)).Output()
 	if err != nil || string(out) != strings.Join(want, "\n")+"\n" {
 		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// TestStartScript: the script of rc.d starts what it is to start, as rc.subr does
+// it, whatever is in the paths; one whose name begins with a digit, too.
+func TestStartScript(t *testing.T) {
+	for _, name := range []string{"my-site", "1.site"} {
+		s := spec()
+		s.Name, s.Folder, s.Target = name, t.TempDir(), "/srv/a;b c/50%/millrace.toml"
+		i, err := Make(RC, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		subr := filepath.Join(dir, "rc.subr")
+		// What of the system's a script goes through.
+		text := `load_rc_config() { :; }
+run_rc_command() {
+	case "$1" in
+	start) eval "$start_precmd"; command=show; eval "$command $command_args" ;;
+	reload) eval "$reload_cmd" ;;
+	esac
+}
+install() { :; }
+show() { pwd; printf '%s\n' "$@"; }
+`
+		if err := os.WriteFile(subr, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		script := strings.Replace(i.Files[0].Content, "/etc/rc.subr", subr, 1)
+		script = strings.Replace(script, `reload_cmd="/bin/true`, `reload_cmd="show /bin/true`, 1)
+		for command, want := range map[string]string{
+			"start": s.Folder + "\n-r\n-R\n1\n-S\n-T\n" + name + "\n-u\nwww-data\n-P\n/var/run/" + name + ".pid\n" +
+				"/bin/true\nserve\n/srv/a;b c/50%/millrace.toml\n--control\n/var/run/" + name + "/control.sock\n",
+			"reload": "/bin/true\nreload\n--control\n/var/run/" + name + "/control.sock\n",
+		} {
+			cmd := exec.Command("sh", "-s", command)
+			cmd.Stdin = strings.NewReader(script)
+			out, err := cmd.CombinedOutput()
+			got := string(out)
+			if command == "reload" {
+				_, got, _ = strings.Cut(got, "\n") // the folder
+			}
+			if err != nil || got != want {
+				t.Errorf("%s %s: %v\n%s\nwant\n%s", name, command, err, got, want)
+			}
+		}
 	}
 }
 
@@ -287,6 +338,34 @@ func TestUninstallChanged(t *testing.T) {
 		if !strings.Contains(out.String(), want) || !strings.Contains(out.String(), "removed /etc/sv/my-site/log/run\n") {
 			t.Errorf("%s: %s", name, &out)
 		}
+	}
+}
+
+// TestWriteNew: what appears in a file's place while it is installed is not
+// written over, nor what it leads to.
+func TestWriteNew(t *testing.T) {
+	dir := t.TempDir()
+	for name, target := range map[string]string{"dangling": dir + "/nowhere", "link": dir + "/file"} {
+		if err := os.WriteFile(dir+"/file", []byte("theirs"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, name)
+		if err := os.Symlink(target, path); err != nil {
+			t.Fatal(err)
+		}
+		if err := writeNew(path, File{Content: "x", Mode: 0o755}); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err := os.Lstat(dir + "/nowhere")
+	if text, _ := os.ReadFile(dir + "/file"); string(text) != "theirs" || err == nil {
+		t.Errorf("%q, %v", text, err)
+	}
+	path := dir + "/new"
+	err = writeNew(path, File{Content: "x", Mode: 0o751})
+	info, failed := os.Stat(path)
+	if err != nil || failed != nil || info.Mode() != 0o751 || info.Size() != 1 {
+		t.Errorf("%v, %v, %v", err, failed, info)
 	}
 }
 

@@ -9,6 +9,9 @@ import (
 // rc is a script of FreeBSD's rc.d. daemon(8) starts it anew when it dies.
 func (s *Spec) rc() *Installation {
 	id := strings.NewReplacer("-", "_", ".", "_").Replace(s.Name)
+	if id[0] >= '0' && id[0] <= '9' { // of which sh can make no variable
+		id = "millrace_" + id
+	}
 	user := s.User
 	if user == "" {
 		user = "root"
@@ -30,9 +33,9 @@ load_rc_config "$name"
 pidfile="/var/run/` + s.Name + `.pid"
 procname="/usr/sbin/daemon"
 command="/usr/sbin/daemon"
-command_args="-r -R 1 -S -T ` + s.Name + ` -u ` + user + ` -P ${pidfile} ` + words(s.serve()...) + `"
+command_args="-r -R 1 -S -T ` + s.Name + ` -u ` + user + ` -P ${pidfile} ` + evaluated(s.serve()) + `"
 extra_commands="reload"
-reload_cmd="` + strings.ReplaceAll(words(s.talk("reload")...), `"`, `\"`) + `"
+reload_cmd="` + evaluated(s.talk("reload")) + `"
 start_precmd="` + id + `_folders"
 
 ` + id + `_folders()
@@ -50,6 +53,10 @@ run_rc_command "$1"
 		Says:    []string{"service " + id + " status says how it is; its output is in /var/log/messages"},
 	}
 }
+
+// evaluated is a command line within a text in double quotes, which rc.subr
+// evaluates.
+func evaluated(args []string) string { return strings.ReplaceAll(words(args...), `"`, `\"`) }
 
 // launchd is a property list of macOS.
 func (s *Spec) launchd() *Installation {

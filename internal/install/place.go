@@ -138,14 +138,22 @@ func (s *System) place(i *Installation, m *manifest) error {
 			}
 			continue
 		}
-		if err := os.WriteFile(path, []byte(f.Content), 0o600); err != nil {
+		if err := writeNew(path, f); err != nil {
 			return failed("write", f.Path, err)
-		}
-		if err := os.Chmod(path, f.Mode); err != nil {
-			return failed("set the mode of", f.Path, err)
 		}
 	}
 	return nil
+}
+
+// writeNew writes a file that is not there: in a folder that somebody else may
+// write in, it could be a link by now.
+func writeNew(path string, f File) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(f.Content)
+	return errors.Join(err, file.Chmod(f.Mode), file.Close())
 }
 
 // Uninstall has a service stopped and takes it back. What was changed by hand

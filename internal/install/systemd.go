@@ -81,9 +81,9 @@ func (s *Spec) unit(sockets bool) string {
 	line("")
 	line("[Service]")
 	line("Type=notify")
-	line("ExecStart=%s", words(s.serve()...))
-	line("ExecReload=%s", words(s.talk("reload")...))
-	line("WorkingDirectory=%s", s.Folder)
+	line("ExecStart=%s", literal(words(s.serve()...)))
+	line("ExecReload=%s", literal(words(s.talk("reload")...)))
+	line("WorkingDirectory=%s", literal(s.Folder))
 	line("Restart=always")
 	line("RestartSec=1s")
 	line("WatchdogSec=30s")
@@ -92,9 +92,9 @@ func (s *Spec) unit(sockets bool) string {
 	line("RuntimeDirectory=%s", s.Name)
 	line("")
 	if s.User != "" {
-		line("User=%s", s.User)
+		line("User=%s", literal(s.User))
 		if s.Group != "" {
-			line("Group=%s", s.Group)
+			line("Group=%s", literal(s.Group))
 		}
 	}
 	capabilities := s.capabilities()
@@ -160,9 +160,13 @@ func (s *Spec) home() string {
 	return "yes"
 }
 
+// quotePath is a path in a list of them.
 func quotePath(path string) string {
 	if strings.ContainsAny(path, " %") {
-		return `"` + strings.ReplaceAll(path, "%", "%%") + `"`
+		return `"` + literal(path) + `"`
 	}
 	return path
 }
+
+// literal is a text in which a percent sign begins no specifier.
+func literal(text string) string { return strings.ReplaceAll(text, "%", "%%") }
