@@ -6,8 +6,10 @@ package daemontools
 
 import (
 	"bytes"
+	"encoding/hex"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,7 +22,9 @@ const adoptSlack = time.Second
 
 // adopt takes back the process that the status names, if it still runs. Nobody
 // else supervises it: the lock is ours. The number may be another's by now, so
-// it must have been started when the status says.
+// it must have been born as the details say; where there are none, as of the
+// original's supervise, it must have been started when the status says. What is
+// wanted of it is what was, unless that was to end with its supervision.
 func (s *service) adopt() bool {
 	text, err := os.ReadFile("supervise/status")
 	if err != nil {
@@ -36,10 +40,22 @@ func (s *service) adopt() bool {
 		return false
 	}
 	handle := os.NewFile(uintptr(fd), "process")
+	before := lookDetails()
+	known := before.Stamp == status.stampText() && before.Birth != ""
 	began, ok := startOf(pid)
-	if off := began.Sub(status.since()); !ok || off < -adoptSlack || off > adoptSlack {
+	if known {
+		ok = ok && before.Birth == birthOf(pid)
+	} else {
+		off := began.Sub(status.since())
+		ok = ok && off >= -adoptSlack && off <= adoptSlack
+	}
+	if !ok {
 		handle.Close()
 		return false
+	}
+	s.birth = birthOf(pid)
+	if want := wish(status.Want); known && !before.Exiting && (want == wantUp || want == wantDown || want == wantOnce) {
+		s.want = want
 	}
 	s.status, s.pid, s.adopted, s.paused = status, pid, true, status.Paused == 1
 	s.started = began
@@ -69,19 +85,38 @@ func waitHandle(handle *os.File) {
 	})
 }
 
-// startOf is when a process was started that is no zombie.
-func startOf(pid int) (time.Time, bool) {
+// ticksOf is when a process was started that is no zombie, in hundredths of a
+// second since the machine was.
+func ticksOf(pid int) (int64, bool) {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return time.Time{}, false
+		return 0, false
 	}
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
 	const state, start = 0, 19 // of those after the name
 	if len(fields) <= start || fields[state][0] == 'Z' {
-		return time.Time{}, false
+		return 0, false
 	}
 	ticks, err := strconv.ParseInt(string(fields[start]), 10, 64)
-	if err != nil {
+	return ticks, err == nil
+}
+
+// birthOf is which process this is, whatever the clock is set to: when it was
+// started, by the kernel's count, since which start of the machine. "": it is
+// not known.
+func birthOf(pid int) string {
+	ticks, ok := ticksOf(pid)
+	if !ok {
+		return ""
+	}
+	boot := bootID()
+	return hex.EncodeToString(boot[:]) + "/" + strconv.FormatInt(ticks, 10)
+}
+
+// startOf is when a process was started, by the clock as it is set now.
+func startOf(pid int) (time.Time, bool) {
+	ticks, ok := ticksOf(pid)
+	if !ok {
 		return time.Time{}, false
 	}
 	var sinceBoot unix.Timespec
@@ -99,14 +134,14 @@ func openFolder(dir string) (int, error) {
 }
 
 // endOfPipe opens the other end, or the same, of a pipe that another process
-// has as descriptor fd.
+// has as descriptor fd. A FIFO that has a name is none of svscan's.
 func endOfPipe(pid, fd, mode int) (int, error) {
 	path := "/proc/" + strconv.Itoa(pid) + "/fd/" + strconv.Itoa(fd)
-	var st syscall.Stat_t
-	if err := syscall.Stat(path, &st); err != nil {
+	target, err := os.Readlink(path)
+	if err != nil {
 		return -1, err
 	}
-	if st.Mode&syscall.S_IFMT != syscall.S_IFIFO {
+	if !strings.HasPrefix(target, "pipe:[") {
 		return -1, syscall.ENXIO
 	}
 	end, err := unix.Open(path, mode|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,24 +30,44 @@ type cgroup struct {
 	fd   int
 }
 
-// prepareCgroup has run started in a group, if that is asked for and possible.
-func (s *service) prepareCgroup(attr *syscall.ProcAttr) {
-	if unix.Access("cgroup", unix.F_OK) != nil {
-		s.removeCgroup()
+// takeCgroup opens the group, if that is asked for and possible, when supervision
+// begins. A supervisor that was killed may have left something in it: if that is
+// not run, which was taken back, it is killed first.
+func (s *service) takeCgroup() {
+	if !s.wantsCgroup() {
 		return
 	}
-	if s.cgroup == nil {
-		var st unix.Stat_t
-		err := unix.Fstat(s.dir, &st)
-		if err == nil {
-			s.cgroup, err = openCgroup(fmt.Sprintf("millrace-%x-%x", uint64(st.Dev), st.Ino))
-		}
-		if err != nil {
-			s.noCgroup(err)
-			return
-		}
+	if s.pid == 0 && !s.cgroup.empty() {
+		s.sweep(func() { s.e.after(0, s.step) }) // not before it is opened to its end
 	}
-	attr.Sys = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: s.cgroup.fd}
+}
+
+// wantsCgroup opens the group, if it is not open, and reports whether it is.
+func (s *service) wantsCgroup() bool {
+	if unix.Access("cgroup", unix.F_OK) != nil {
+		s.removeCgroup()
+		return false
+	}
+	if s.cgroup != nil {
+		return true
+	}
+	var st unix.Stat_t
+	err := unix.Fstat(s.dir, &st)
+	if err == nil {
+		s.cgroup, err = openCgroup(fmt.Sprintf("millrace-%x-%x", uint64(st.Dev), st.Ino))
+	}
+	if err != nil {
+		s.noCgroup(err)
+		return false
+	}
+	return true
+}
+
+// prepareCgroup has run started in its group.
+func (s *service) prepareCgroup(attr *syscall.ProcAttr) {
+	if s.wantsCgroup() {
+		attr.Sys = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: s.cgroup.fd}
+	}
 }
 
 // noCgroup says, once, why there is none.
@@ -124,13 +145,30 @@ func ownCgroup() (string, error) {
 // so once kills whatever is started in the group from outside from then on.
 func (c *cgroup) kill() {
 	c.freeze("1")
-	text, _ := os.ReadFile(filepath.Join(c.path, "cgroup.procs")) // the next try comes soon
-	for pid := range strings.FieldsSeq(string(text)) {
-		if n, err := strconv.Atoi(pid); err == nil && n > 1 {
-			_ = unix.Kill(n, unix.SIGKILL)
+	c.below(func(group string) {
+		text, _ := os.ReadFile(filepath.Join(group, "cgroup.procs")) // the next try comes soon
+		for pid := range strings.FieldsSeq(string(text)) {
+			if n, err := strconv.Atoi(pid); err == nil && n > 1 {
+				_ = unix.Kill(n, unix.SIGKILL)
+			}
 		}
-	}
+	})
 	c.freeze("0")
+}
+
+// below does something with each group that is below, the innermost first, and
+// with this one. What runs in it may have made some.
+func (c *cgroup) below(do func(group string)) {
+	var all []string
+	_ = filepath.WalkDir(c.path, func(path string, entry os.DirEntry, err error) error { // one that is gone is none
+		if err == nil && entry.IsDir() {
+			all = append(all, path)
+		}
+		return nil
+	})
+	for _, group := range slices.Backward(all) {
+		do(group)
+	}
 }
 
 // freeze has the group stand still, or not. Before Linux 5.2 it does nothing.
@@ -173,7 +211,7 @@ func (s *service) sweep(then func()) {
 func (s *service) removeCgroup() {
 	if s.cgroup != nil {
 		_ = unix.Close(s.cgroup.fd)
-		_ = unix.Rmdir(s.cgroup.path)
+		s.cgroup.below(func(group string) { _ = unix.Rmdir(group) })
 		s.cgroup = nil
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -53,6 +54,12 @@ func TestChain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.Mkdir(filepath.Join(dir, "envwithfifo"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "envwithfifo/A"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"envwithdir/sub", "empty"} {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
 			t.Fatal(err)
@@ -67,7 +74,7 @@ func TestChain(t *testing.T) {
 	}{
 		{args: "envdir"}, {args: "envdir env"}, {args: "envdir nosuch x"}, {args: "envdir plain x"},
 		{args: "envdir env " + environment}, {args: "envdir env nosuch"}, {args: "envdir env ./noexec"}, {args: "envdir env ./env"},
-		{args: "envdir empty " + environment}, {args: "envdir envwithdir " + environment}, {args: "envdir path env"},
+		{args: "envdir empty " + environment}, {args: "envdir envwithdir " + environment}, {args: "envdir envwithfifo " + environment}, {args: "envdir path env"},
 		{args: "envdir env env", env: []string{"PATH="}}, {args: "envdir env env", env: []string{}},
 		{args: "envdir env env", env: []string{"A=1", "A=2", "AA=3", "PATH=/bin:/usr/bin"}}, {args: "envdir long sh -c echo"},
 		{args: "envuidgid"}, {args: "envuidgid root"}, {args: "envuidgid nosuchaccount x"}, {args: "envuidgid nobody " + environment},

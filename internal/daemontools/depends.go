@@ -15,7 +15,9 @@ import (
 
 // readDepends reads the file.
 func (s *service) readDepends() []string {
-	s.enter()
+	if s.enter() != nil {
+		return nil
+	}
 	text, err := os.ReadFile("depends")
 	if err != nil {
 		return nil

@@ -29,6 +29,8 @@ type details struct {
 	Adopted    bool       `json:"adopted,omitempty"`
 	NextStart  *time.Time `json:"next_start,omitempty"`
 	Supervisor int        `json:"supervisor,omitempty"` // process
+	Birth      string     `json:"birth,omitempty"`      // of the process that runs: see birthOf
+	Exiting    bool       `json:"exiting,omitempty"`    // supervision ends when it is down
 }
 
 type exitJSON struct {
@@ -72,6 +74,7 @@ func (s *service) writeDetails() {
 	d := details{
 		Stamp: s.status.stampText(), Readiness: s.ready.told || s.ready.checked, Failures: s.failures, Failed: s.failed,
 		Adopted: s.adopted && s.pid != 0, Supervisor: unix.Getpid(),
+		Birth: s.birth, Exiting: s.exiting,
 	}
 	if s.ready.yes {
 		d.Ready = &s.ready.at
@@ -93,7 +96,9 @@ func (s *service) writeDetails() {
 	if err != nil || string(text) == s.details {
 		return
 	}
-	s.enter()
+	if s.enter() != nil {
+		return
+	}
 	if what, _ := writeFile(detailsFile+".new", append(text, '\n')); what == "" && unix.Rename(detailsFile+".new", detailsFile) == nil {
 		s.details = string(text)
 	}

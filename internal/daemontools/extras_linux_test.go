@@ -1,6 +1,7 @@
 package daemontools
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestAdopted: what a supervise that was killed has left running is taken
@@ -93,17 +95,7 @@ func TestAdoptedLog(t *testing.T) {
 // TestCgroup: what a service leaves behind is gone before it is started again.
 func TestCgroup(t *testing.T) {
 	t.Parallel()
-	own, err := ownCgroup()
-	if err == nil {
-		var probe *cgroup
-		if probe, err = openCgroup("millrace-test-" + strconv.Itoa(os.Getpid())); err == nil {
-			_ = syscall.Close(probe.fd)
-			err = os.Remove(probe.path)
-		}
-	}
-	if err != nil {
-		t.Skipf("no control group can be made here: %v", err)
-	}
+	own := cgroupHere(t)
 	s := oursAlone(t)
 	s.script("s/run", "setsid sleep 1000 & echo $! >>left; "+forever)
 	s.file("s/cgroup", "", 0o644)
@@ -185,4 +177,252 @@ func childrenOf(pid int) (states string) {
 		}
 	}
 	return states
+}
+
+// TestNoSpin: whatever is wrong with folders, it costs next to nothing.
+func TestNoSpin(t *testing.T) {
+	t.Parallel()
+	s := oursAlone(t)
+	s.file("sv/norun/x", "", 0o644)
+	s.file("sv/noexec/run", "", 0o644)
+	s.script("sv/ends/run", "echo >>starts; exit 1")
+	s.script("sv/file/run", forever)
+	s.file("sv/file/supervise/control", "ududud", 0o600) // no FIFO
+	s.script("sv/folder/run", forever)
+	s.file("sv/folder/supervise/control/x", "", 0o600)
+	s.file("sv/locked/supervise", "", 0o600)
+	s.script("sv/checked/run", forever)
+	s.script("sv/checked/check", "exit 1")
+	s.script("sv/told/run", "exec 5>&-; "+forever)
+	s.file("sv/told/notification-fd", "5", 0o644)
+	s.file("sv/told/depends", "checked", 0o644)
+	s.script("sv/nolog/run", "while :; do echo y || exit 0; done")
+	s.file("sv/nolog/log/x", "", 0o644)
+	b := s.begin("svscan", "sv")
+	b.says("unable to start norun/run")
+	b.says("folder/supervise/control: is a directory")
+	b.says("locked/supervise/lock: not a directory")
+	before, began := ownTime(t, b.cmd.Process.Pid), time.Now()
+	// Each starts at most once a second, so that this takes seconds.
+	starts := strings.Count(s.read("sv/ends/starts"), "\n")
+	until(t, "three more starts", func() bool { return strings.Count(s.read("sv/ends/starts"), "\n") >= starts+3 })
+	used, passed := ownTime(t, b.cmd.Process.Pid)-before, time.Since(began)
+	t.Logf("%v of the processor's time in %v", used, passed)
+	if passed < 2*pause || used > passed/3 { // who spins takes all that there is
+		t.Errorf("it took %v in %v", used, passed)
+	}
+}
+
+// ownTime is the processor's time that a process has taken, without its children.
+func ownTime(t *testing.T, pid int) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	user, err := strconv.Atoi(fields[11])
+	system, failed := strconv.Atoi(fields[12])
+	if err != nil || failed != nil {
+		t.Fatalf("%q", text)
+	}
+	return time.Duration(user+system) * (time.Second / 100)
+}
+
+// TestFolderClosed: a service whose folder may not be entered any more is not
+// started, and nothing that is meant for it is done to another one.
+func TestFolderClosed(t *testing.T) {
+	t.Parallel()
+	s := oursAlone(t)
+	for _, name := range []string{"a", "b"} {
+		s.script("sv/"+name+"/run", "echo $$ >>starts; "+forever)
+	}
+	b := s.beginAs(s.withoutRights(s.command(context.Background(), "svscan", "sv")))
+	closed, open := s.state("sv/a", "up u"), s.state("sv/b", "up u")
+	folder := filepath.Join(s.dir, "sv/a")
+	if err := os.Chmod(folder, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(folder, 0o755) }) // or it could not be removed
+	_ = syscall.Kill(int(open.PID), syscall.SIGKILL)
+	open = s.another("sv/b", open.PID) // it is in that folder now
+	_ = syscall.Kill(int(closed.PID), syscall.SIGKILL)
+	b.says("supervise: warning: unable to open a/supervise/status.new: access denied")
+	b.says("supervise: fatal: unable to start a/run: access denied")
+	if got := s.state("sv/b", "up u"); got != open {
+		t.Errorf("its neighbour's status is %+v, and was %+v", got, open)
+	}
+	if starts := s.read("sv/b/starts"); strings.Count(starts, "\n") != 2 {
+		t.Errorf("its neighbour was started as %q", starts)
+	}
+	if err := os.Chmod(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.another("sv/a", closed.PID)
+	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	b.end()
+}
+
+// TestAdoptedAsItWas: what is wanted of what is taken back is what was wanted, in
+// spite of a file down and of a clock that was set meanwhile; unless it was to end
+// with its supervision.
+func TestAdoptedAsItWas(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ asked, want string }{{"-o", "up"}, {"-u", "up u"}, {"-d", "up d"}, {"-dx", "up u"}} {
+		t.Run(test.asked, func(t *testing.T) {
+			t.Parallel()
+			s := oursAlone(t)
+			s.script("s/run", "trap '' TERM; echo there >>starts; while :; do sleep 0.02; done")
+			b := s.begin("supervise", "s")
+			s.holds("s/starts", "there")
+			if test.asked == "-u" {
+				s.file("s/down", "", 0o644)
+			}
+			st := s.state("s", "up u")
+			s.run("svc", test.asked, "s")
+			exiting := strings.Contains(test.asked, "x")
+			until(t, "it is asked", func() bool {
+				seen, _ := DecodeStatus([]byte(s.read("s/supervise/status")))
+				want := test.want
+				if exiting {
+					want = "up d"
+				}
+				return seen.Want == want[len(want)-1] || want == "up" && seen.Want == 0
+			})
+			until(t, "that is noted", func() bool {
+				return exiting == strings.Contains(s.read("s/supervise/details"), `"exiting":true`)
+			})
+			if err := b.cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			<-b.done
+			// A clock that is set is, to the status, one that was wrong.
+			old, _ := DecodeStatus([]byte(s.read("s/supervise/status")))
+			was := old.stampText()
+			old.Seconds -= 1000
+			s.file("s/supervise/details", strings.ReplaceAll(s.read("s/supervise/details"), was, old.stampText()), 0o644)
+			s.file("s/supervise/status", string(old.Encode()), 0o644)
+			b = s.begin("supervise", "s")
+			b.says("s runs already, as process " + strconv.Itoa(int(st.PID)))
+			if got := s.state("s", test.want); got.PID != st.PID {
+				t.Errorf("%+v, and before %+v", got, st)
+			}
+			s.run("svc", "-dkx", "s")
+			b.end()
+			if starts := strings.Count(s.read("s/starts"), "\n"); starts != 1 {
+				t.Errorf("%d starts", starts)
+			}
+		})
+	}
+}
+
+// TestAdoptedFIFO: what a service prints into a FIFO of its own is not for its log
+// when svscan begins anew.
+func TestAdoptedFIFO(t *testing.T) {
+	t.Parallel()
+	s := oursAlone(t)
+	s.fifo("sv/a/own")
+	s.script("sv/a/run", "exec 3>&1 >own; "+forever)
+	s.script("sv/a/log/run", "exec cat >>got")
+	b := s.begin("svscan", "sv")
+	s.state("sv/a", "up u")
+	log := s.state("sv/a/log", "up u")
+	stdin := func() string {
+		target, err := os.Readlink("/proc/" + strconv.Itoa(int(log.PID)) + "/fd/0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return target
+	}
+	before := stdin()
+	if err := b.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-b.done
+	b = s.begin("svscan", "sv")
+	b.says("a runs already")
+	b.says("log runs already")
+	s.run("svc", "-k", "sv/a/log")
+	log = s.another("sv/a/log", log.PID)
+	if after := stdin(); after != before || !strings.HasPrefix(after, "pipe:[") {
+		t.Errorf("the log reads from %s, and from %s before", after, before)
+	}
+}
+
+// TestCgroupLeft: what a supervisor that was killed has left in the group of a
+// service is gone before that is started, groups within it too; also when the
+// service itself was taken back, and ends later.
+func TestCgroupLeft(t *testing.T) {
+	t.Parallel()
+	own := cgroupHere(t)
+	s := oursAlone(t)
+	s.script("s/run", `[ -e left ] && while read -r pid; do [ -e /proc/$pid ] && ! grep -q ') Z ' /proc/$pid/stat && echo $pid; done <left >>alive
+mkdir -p "$GROUP/within"
+setsid sh -c 'echo $$ >"$GROUP/within/cgroup.procs"; echo $$ >>left; exec sleep 1000' &
+`+forever)
+	s.file("s/cgroup", "", 0o644)
+	var folder syscall.Stat_t
+	if err := syscall.Stat(filepath.Join(s.dir, "s"), &folder); err != nil {
+		t.Fatal(err)
+	}
+	group := filepath.Join(own, fmt.Sprintf("millrace-%x-%x", folder.Dev, folder.Ino))
+	begin := func() *began {
+		cmd := s.command(context.Background(), "supervise", "s")
+		cmd.Env = append(cmd.Env, "GROUP="+group)
+		return s.beginAs(cmd)
+	}
+	lines := func(n int) {
+		until(t, "something is left", func() bool { return strings.Count(s.read("s/left"), "\n") == n })
+	}
+	kill := func(b *began) {
+		if err := b.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		<-b.done
+	}
+	b := begin()
+	st := s.state("s", "up u")
+	lines(1)
+	kill(b)
+	b = begin() // takes it back
+	b.says("s runs already")
+	s.run("svc", "-k", "s")
+	st = s.another("s", st.PID)
+	lines(2)
+	kill(b)
+	_ = syscall.Kill(int(st.PID), syscall.SIGKILL)
+	until(t, "it has ended", func() bool { return !alive(int(st.PID)) })
+	b = begin() // finds nothing to take back
+	s.another("s", st.PID)
+	lines(3)
+	s.run("svc", "-dx", "s")
+	b.end()
+	if got := strings.TrimSpace(s.read("s/alive")); got != "" {
+		t.Errorf("at a start there were %q", got)
+	}
+	if _, err := os.Stat(group); err == nil {
+		t.Error("the group is still there")
+	}
+}
+
+// alive is not true of a zombie.
+func alive(pid int) bool { _, ok := ticksOf(pid); return ok }
+
+// cgroupHere is the control group of the test, if others can be made below it.
+func cgroupHere(t *testing.T) string {
+	t.Helper()
+	own, err := ownCgroup()
+	if err == nil {
+		var probe *cgroup
+		if probe, err = openCgroup(fmt.Sprintf("millrace-test-%d-%s", os.Getpid(), t.Name())); err == nil {
+			_ = syscall.Close(probe.fd)
+			err = os.Remove(probe.path)
+		}
+	}
+	if err != nil {
+		t.Skipf("no control group can be made here: %v", err)
+	}
+	return own
 }

@@ -188,11 +188,9 @@ func TestStop(t *testing.T) {
 	s.script("sv/web/run", `trap 'echo last words; sleep 0.2; echo web >>../../order; exit 0' TERM; echo hello; while :; do sleep 0.02; done`)
 	s.script("sv/web/log/run", `exec cat >>got`)
 	s.file("sv/web/depends", "db", 0o644)
-	s.script("sv/deaf/run", `trap "" TERM; echo deaf >there; while :; do sleep 0.02; done`)
-	s.flags = []string{"--grace=2s"}
+	s.flags = []string{"--grace=1h"} // which it does not take
 	b := s.begin("svscan", "sv")
 	s.holds("sv/web/log/got", "hello")
-	s.holds("sv/deaf/there", "deaf")
 	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -203,10 +201,37 @@ func TestStop(t *testing.T) {
 	if got := s.read("sv/web/log/got"); got != "hello\nlast words\n" {
 		t.Errorf("the log has %q", got)
 	}
-	for _, name := range []string{"db", "web", "deaf"} {
+	for _, name := range []string{"db", "web"} {
 		s.state("sv/"+name, "down d")
 	}
 	s.state("sv/web/log", "down u") // it ended by itself
+	if b.cmd.ProcessState.ExitCode() != 0 {
+		t.Error(b.cmd.ProcessState)
+	}
+}
+
+// TestStopDeaf: what does not end is killed, and only then what it depends on.
+func TestStopDeaf(t *testing.T) {
+	t.Parallel()
+	s := oursAlone(t)
+	for _, name := range []string{"db", "deaf"} {
+		s.script("sv/"+name+"/run", `trap "" TERM; echo there >there; while :; do sleep 0.02; done`)
+	}
+	s.file("sv/deaf/depends", "db", 0o644)
+	s.script("sv/db/finish", `echo "$2" >ended`)
+	s.script("sv/deaf/finish", `echo "$2" >ended`)
+	s.flags = []string{"--grace=10ms"}
+	b := s.begin("svscan", "sv")
+	s.holds("sv/db/there", "there")
+	s.holds("sv/deaf/there", "there")
+	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	b.end()
+	for _, name := range []string{"db", "deaf"} {
+		s.state("sv/"+name, "down d")
+		s.holds("sv/"+name+"/ended", "9")
+	}
 	if b.cmd.ProcessState.ExitCode() != 0 {
 		t.Error(b.cmd.ProcessState)
 	}
@@ -268,38 +293,6 @@ func TestNobodyListens(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
-	}
-}
-
-// TestNoSpin: whatever is wrong with folders, it costs next to nothing.
-func TestNoSpin(t *testing.T) {
-	t.Parallel()
-	s := oursAlone(t)
-	s.file("sv/norun/x", "", 0o644)
-	s.file("sv/noexec/run", "", 0o644)
-	s.script("sv/ends/run", "exit 1")
-	s.script("sv/file/run", forever)
-	s.file("sv/file/supervise/control", "ududud", 0o600) // no FIFO
-	s.script("sv/folder/run", forever)
-	s.file("sv/folder/supervise/control/x", "", 0o600)
-	s.file("sv/locked/supervise", "", 0o600)
-	s.script("sv/checked/run", forever)
-	s.script("sv/checked/check", "exit 1")
-	s.script("sv/told/run", "exec 5>&-; "+forever)
-	s.file("sv/told/notification-fd", "5", 0o644)
-	s.file("sv/told/depends", "checked", 0o644)
-	s.script("sv/nolog/run", "while :; do echo y || exit 0; done")
-	s.file("sv/nolog/log/x", "", 0o644)
-	b := s.begin("svscan", "sv")
-	b.says("unable to start norun/run")
-	b.says("folder/supervise/control: is a directory")
-	b.says("locked/supervise/lock: not a directory")
-	time.AfterFunc(3*time.Second, func() { _ = b.cmd.Process.Kill() })
-	<-b.done
-	used := b.cmd.ProcessState.UserTime() + b.cmd.ProcessState.SystemTime()
-	t.Logf("%v of the processor's time in 3 s", used)
-	if used > 1500*time.Millisecond { // it and what it has reaped: twelve starts of a shell, nine of this binary
-		t.Errorf("it took %v in 3 s", used)
 	}
 }
 

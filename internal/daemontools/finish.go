@@ -21,8 +21,7 @@ const (
 
 // finish runs the script, if there is one, and then goes on.
 func (s *service) finish() {
-	s.enter()
-	if s.last == nil || unix.Access("finish", unix.X_OK) != nil {
+	if s.last == nil || s.enter() != nil || unix.Access("finish", unix.X_OK) != nil {
 		s.step()
 		return
 	}

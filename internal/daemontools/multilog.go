@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -67,6 +68,9 @@ func runMultilog(args []string, stdin io.Reader, _, stderr io.Writer) int {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGALRM)
 	go m.signals(signals)
+	// That nobody reads its warnings is no reason to end, and so to lose what is
+	// still to come. Ignored, the signal would be so by processors, too.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	if err := m.open(); err != nil {
 		var f *fatal
 		if errors.As(err, &f) {
@@ -189,9 +193,13 @@ func (m *multilog) run() {
 		n, again := m.read(m.data[m.end:][:most])
 		if n > 0 {
 			m.end += n
-			m.process()
+			if !m.guarded(m.process) {
+				m.leaveJournal()
+			}
 		} else if !again {
-			m.finishLine()
+			if !m.guarded(m.finishLine) {
+				m.leaveJournal()
+			}
 			m.flush()
 			break
 		}
@@ -301,11 +309,17 @@ func (m *multilog) guarded(do func()) bool {
 	return m.pages.guarded(do)
 }
 
-// leaveJournal goes on in memory alone, on a disk that has no room for pages.
+// leaveJournal goes on in memory alone, on a disk that has no room for pages, or
+// when somebody has cut the file.
 func (m *multilog) leaveJournal() {
 	m.pages.mem = nil
 	rest := make([]byte, journalData)
-	m.end = copy(rest, m.data[m.start:m.end])
+	if m.pages.guarded(func() { copy(rest, m.data[m.start:m.end]) }) {
+		m.end -= m.start
+	} else {
+		m.say("the journal was cut: ", strconv.Itoa(m.end-m.start), " bytes of ", m.logs[0].path, " are lost")
+		m.end = 0
+	}
 	m.data, m.start = rest, 0
 	_ = unix.Ftruncate(m.logs[0].lock, 0) // it says what is not so any more
 }

@@ -5,6 +5,7 @@ package daemontools
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -87,5 +88,58 @@ func TestMultilogLeft(t *testing.T) {
 				t.Error(fmt.Sprint(all))
 			}
 		})
+	}
+}
+
+// TestMultilogCut: somebody cuts the file of the journal while a line is not
+// finished. What was read of it is lost, which is said, and no more than that.
+func TestMultilogCut(t *testing.T) {
+	t.Parallel()
+	for name, rest := range map[string]string{"more comes": "ished\nb\n", "the end comes": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			r, w := newPipe(t)
+			l := logs(t, ourPrograms(t), dir, r, "./d")
+			fmt.Fprint(w, "a\nunfin")
+			until(t, "all is read", func() bool { return size(filepath.Join(dir, "d/current")) == 2 && unread(t, r) == 0 })
+			if err := os.Truncate(filepath.Join(dir, "d/lock"), 0); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprint(w, rest)
+			w.Close()
+			if status := l.ends(); status != 0 {
+				t.Errorf("status %d", status)
+			}
+			want, said := "a\n"+rest, "multilog: warning: the journal was cut: 5 bytes of ./d are lost\n"
+			if got := string(written(t, filepath.Join(dir, "d"))); got != want || l.stderr.String() != said {
+				t.Errorf("%q, and it says %.500s", got, l.stderr)
+			}
+		})
+	}
+}
+
+// TestMultilogNobodyListens: it goes on when who reads its stderr is gone.
+func TestMultilogNobodyListens(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r, w := newPipe(t)
+	cmd := exec.Command(filepath.Join(ourPrograms(t), "multilog"), "e", "./d")
+	read, write := newPipe(t)
+	cmd.Dir, cmd.Stdin, cmd.Stderr = dir, r, write
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	read.Close()
+	write.Close()
+	for _, line := range []string{"a\n", "b\n"} {
+		fmt.Fprint(w, line)
+	}
+	w.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if got := string(written(t, filepath.Join(dir, "d"))); got != "a\nb\n" {
+		t.Errorf("%q", got)
 	}
 }

@@ -108,7 +108,7 @@ func (m *multilog) head(text []byte, taken int, whole bool) {
 			d.add(line)
 		}
 	}
-	m.start += taken
+	m.start = min(m.start+taken, m.end) // the end is another if the journal was left with a loss
 	if m.within = !whole; whole {
 		m.endLine()
 	}

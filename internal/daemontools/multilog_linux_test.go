@@ -99,7 +99,7 @@ cat d/current | cmp - "$0/in" && echo same`
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			stuck := time.AfterFunc(60*time.Second, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+			stuck := time.AfterFunc(busy, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 			defer stuck.Stop()
 			said := func() string { b, _ := os.ReadFile(filepath.Join(out, "err")); return string(b) }
 			until(t, "it says that the disk is full", func() bool { return said() != "" })

@@ -61,14 +61,18 @@ func (p *pages) write(state *progress) (ok bool) {
 	return p.guarded(func() { copy(p.mem[p.sequence%2*slotSize:], p.slot) })
 }
 
-// guarded writes to pages.
+// guarded reads or writes pages.
 func (p *pages) guarded(do func()) (ok bool) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
-		if !ok {
-			_ = recover() // the fault
-			p.mem = nil   // stays mapped, for whoever reads the data
+		if ok {
+			return
 		}
+		fault := recover()
+		if _, is := fault.(interface{ Addr() uintptr }); !is {
+			panic(fault)
+		}
+		p.mem = nil // stays mapped, for whoever reads the data
 	}()
 	do()
 	return true

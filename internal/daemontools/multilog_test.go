@@ -254,7 +254,7 @@ func (l *logger) signal(s syscall.Signal) {
 // ends waits for the end, and returns the exit status.
 func (l *logger) ends() int {
 	l.t.Helper()
-	timer := time.AfterFunc(30*time.Second, func() { _ = l.cmd.Process.Kill() })
+	timer := time.AfterFunc(busy, func() { _ = l.cmd.Process.Kill() })
 	defer timer.Stop()
 	_ = l.cmd.Wait()
 	return l.cmd.ProcessState.ExitCode()

@@ -126,8 +126,11 @@ func (s *service) check(started time.Time) {
 	if s.started != started || !s.running() || s.ready.yes {
 		return
 	}
-	s.enter()
 	again := func() { s.e.after(checkEvery, func() { s.check(started) }) }
+	if s.enter() != nil {
+		again()
+		return
+	}
 	var late *time.Timer
 	ended := false
 	attr := &syscall.ProcAttr{Files: []uintptr{uintptr(s.stdin), uintptr(s.stdout), 2}}

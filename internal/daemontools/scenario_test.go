@@ -137,7 +137,11 @@ func (l *lines) String() string {
 // begin starts a program. It is killed at the end, with what it runs.
 func (s *stage) begin(args ...string) *began {
 	s.Helper()
-	cmd := s.command(context.Background(), args...)
+	return s.beginAs(s.command(context.Background(), args...))
+}
+
+func (s *stage) beginAs(cmd *exec.Cmd) *began {
+	s.Helper()
 	b := &began{s: s, cmd: cmd, errs: &lines{}, done: make(chan struct{})}
 	copied := make(chan struct{})
 	read, write, err := os.Pipe()
@@ -174,7 +178,7 @@ func (b *began) end() {
 	case <-b.done:
 		said := slices.Compact(strings.SplitAfter(b.errs.String(), "\n")) // how often depends on the time
 		b.s.note("ended: %d\n%s", b.cmd.ProcessState.ExitCode(), strings.Join(said, ""))
-	case <-time.After(2 * time.Minute):
+	case <-time.After(busy):
 		b.s.Fatal("it does not end")
 	}
 }

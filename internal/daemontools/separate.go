@@ -23,14 +23,17 @@ type apart struct {
 // keepApart starts one. In its messages a log is "log", in the folder of its
 // service.
 func (sc *scanner) keepApart(k *keeper, name, log string, stdin, stdout int) bool {
-	sc.enter()
 	label, dir := name, name
+	err := sc.enter()
 	if log != "" {
 		label, dir = name+"/"+log, log
-		if err := unix.Chdir(name); err != nil {
-			sc.warn(err, "unable to switch to ", name, ": ")
-			return true
+		if err == nil {
+			err = unix.Chdir(name)
 		}
+	}
+	if err != nil {
+		sc.warn(err, "unable to switch to ", name, ": ")
+		return true
 	}
 	a := &apart{sc: sc, path: label}
 	attr := &syscall.ProcAttr{Files: []uintptr{uintptr(stdin), uintptr(stdout), 2}}
@@ -42,7 +45,7 @@ func (sc *scanner) keepApart(k *keeper, name, log string, stdin, stdout int) boo
 		a.pid, err = sc.e.spawn(path, []string{"supervise", dir}, attr, ended)
 		return err
 	}
-	err := alongPath("supervise", start)
+	err = alongPath("supervise", start)
 	if err == syscall.ENOENT { // there are no links: this binary is one, too
 		if own, failed := self(); failed == nil {
 			err = start(own)
@@ -62,8 +65,10 @@ func (sc *scanner) keepApart(k *keeper, name, log string, stdin, stdout int) boo
 
 // command writes to supervise/control.
 func (a *apart) command(letter byte) {
-	a.sc.enter()
-	fd, err := unix.Open(filepath.Join(a.path, "supervise/control"), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	fd, err := -1, a.sc.enter()
+	if err == nil {
+		fd, err = unix.Open(filepath.Join(a.path, "supervise/control"), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	}
 	if err == nil {
 		_, err = unix.Write(fd, []byte{letter})
 		_ = unix.Close(fd)
@@ -75,7 +80,9 @@ func (a *apart) command(letter byte) {
 
 // signal signals what runs, which the status names.
 func (a *apart) signal(signals ...unix.Signal) {
-	a.sc.enter()
+	if a.sc.enter() != nil {
+		return
+	}
 	text, err := os.ReadFile(filepath.Join(a.path, "supervise/status"))
 	if err != nil {
 		return

@@ -48,8 +48,9 @@ type service struct {
 	stdin, stdout int // what it runs with
 
 	status  Status
-	pid     int  // of run; 0: down
-	adopted bool // run is no child of ours
+	pid     int    // of run; 0: down
+	birth   string // see birthOf
+	adopted bool   // run is no child of ours
 	want    wish
 	starts  bool // it is to be started once more, whatever is wanted
 	exiting bool // supervision ends when it is down
@@ -131,17 +132,17 @@ func (s *service) open(dir string) (what string, err error) {
 	if what, err := s.openControl(); err != nil {
 		return what, err
 	}
-	adopted := s.adopt()
-	if !adopted {
-		s.pidChanged(0)
+	if !s.adopt() {
+		s.pidChanged(0, time.Now())
 	}
+	s.takeCgroup()
 	_ = unix.Mkfifo("supervise/ok", 0o600)
 	if s.ok, err = unix.Open("supervise/ok", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err != nil {
 		return "read DIR/supervise/ok", err
 	}
 	s.needs = s.readDepends()
 	s.depends = s.needs
-	go s.listen()
+	go s.listen(s.control)
 	return "", nil
 }
 
@@ -182,10 +183,10 @@ func (s *service) openControl() (what string, err error) {
 }
 
 // listen reads commands until the FIFO is closed. It runs beside the engine.
-func (s *service) listen() {
+func (s *service) listen(control *os.File) {
 	var b [maxCommands]byte
 	for {
-		n, err := s.control.Read(b[:])
+		n, err := control.Read(b[:])
 		if n > 0 {
 			letters := string(b[:n])
 			s.e.post(func() {
@@ -217,14 +218,19 @@ func (s *service) release() {
 	}
 }
 
-// enter makes the service's folder the working folder.
-func (s *service) enter() { _ = unix.Fchdir(s.dir) } // it was entered before
+// enter makes the service's folder the working folder. It was once, but the
+// right to may be gone since; what is meant for it must then not be done in the
+// folder of another service, which is the working folder still.
+func (s *service) enter() error { return unix.Fchdir(s.dir) }
 
 // pidChanged notes that another process runs, or none, and says so.
-func (s *service) pidChanged(pid int) {
-	s.pid = pid
+func (s *service) pidChanged(pid int, at time.Time) {
+	s.pid, s.birth = pid, ""
+	if pid != 0 {
+		s.birth = birthOf(pid)
+	}
 	s.status.PID = uint32(pid)
-	s.status.stamp(time.Now())
+	s.status.stamp(at)
 	s.announce()
 }
 
@@ -235,13 +241,16 @@ func (s *service) announce() {
 	if s.pid != 0 && s.paused {
 		s.status.Paused = 1
 	}
-	s.enter()
 	warn := func(what, after string, err error) {
 		text := "partial write"
 		if err != nil {
 			text = words(err)
 		}
 		say(s.e.stderr, "supervise: warning: unable to ", what, " ", s.label, "/", file, ".new", after, text)
+	}
+	if err := s.enter(); err != nil {
+		warn("open", ": ", err)
+		return
 	}
 	if what, err := writeFile(file+".new", s.status.Encode()); what != "" {
 		warn(what, ": ", err)
@@ -273,9 +282,10 @@ func writeFile(name string, text []byte) (what string, err error) {
 // running reports whether run can be sent signals.
 func (s *service) running() bool { return s.pid != 0 && s.ended == nil }
 
-// signal sends run signals, if it runs.
+// signal sends run signals, if it runs. What was taken back is no child: its
+// number may be another's before its end is heard of.
 func (s *service) signal(signals ...unix.Signal) {
-	if s.running() {
+	if s.running() && (!s.adopted || s.birth == birthOf(s.pid)) {
 		for _, sig := range signals {
 			_ = unix.Kill(s.pid, sig) // it has ended and is not reaped, at worst
 		}
@@ -348,15 +358,24 @@ func (s *service) later(wait time.Duration) {
 
 // start starts run.
 func (s *service) start() {
-	s.enter()
 	s.starts, s.paused, s.adopted, s.ended = false, false, false, nil
 	s.started = time.Now()
 	s.next = s.started.Add(pause)
+	if err := s.enter(); err != nil { // so run cannot be executed
+		say(s.e.stderr, "supervise: fatal: unable to start ", s.label, "/run: ", words(err))
+		s.reckon(syscall.WaitStatus(exitFault<<8), 0)
+		s.step()
+		return
+	}
 	attr := &syscall.ProcAttr{Files: []uintptr{uintptr(s.stdin), uintptr(s.stdout), 2}}
 	s.ready = ready{}
 	s.prepareReady(attr)
 	s.prepareCgroup(attr)
 	pid, err := s.launch(attr)
+	if err == nil { // its second begins when it is there
+		s.started = time.Now()
+		s.next = s.started.Add(pause)
+	}
 	s.ready.begun(s)
 	if err != nil {
 		say(s.e.stderr, "supervise: warning: unable to fork for ", s.label, ", sleeping 60 seconds: ", words(err))
@@ -365,7 +384,7 @@ func (s *service) start() {
 		s.step()
 		return
 	}
-	s.pidChanged(pid)
+	s.pidChanged(pid, s.started)
 	s.e.changed()
 }
 
@@ -417,7 +436,7 @@ func (s *service) died() {
 	}
 	s.reckon(status, s.endedAt.Sub(s.started))
 	s.ready.end()
-	s.pidChanged(0)
+	s.pidChanged(0, time.Now())
 	s.e.changed()
 	s.sweep(s.finish)
 }

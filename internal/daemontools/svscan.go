@@ -41,7 +41,6 @@ type entry struct {
 	log       keeper
 	hasLog    bool
 	pipe      [2]int // with a log: from the service to it
-	pipeTaken bool   // it is of those that were adopted
 	ending    bool   // the service's end was asked for
 	logEnding bool   // and the log's
 }
@@ -114,7 +113,9 @@ func (sc *scanner) warn(err error, parts ...string) {
 	say(sc.e.stderr, "svscan: warning: ", strings.Join(parts, ""), words(err))
 }
 
-func (sc *scanner) enter() { _ = unix.Fchdir(sc.root) } // it was entered before
+// enter makes the folder the working folder. It was once, but the right to may
+// be gone since: then the working folder is that of a service.
+func (sc *scanner) enter() error { return unix.Fchdir(sc.root) }
 
 // scan looks for services, and again later.
 func (sc *scanner) scan() {
@@ -125,8 +126,11 @@ func (sc *scanner) scan() {
 	for _, en := range sc.entries {
 		en.active = false
 	}
-	sc.enter()
-	folder, err := os.Open(".")
+	err := sc.enter()
+	var folder *os.File
+	if err == nil {
+		folder, err = os.Open(".")
+	}
 	if err != nil {
 		sc.warn(err, "unable to read directory: ")
 		return
@@ -154,9 +158,12 @@ func (sc *scanner) found(name string) {
 	if name[0] == '.' {
 		return
 	}
-	sc.enter()
 	var st unix.Stat_t
-	if err := unix.Stat(name, &st); err != nil {
+	err := sc.enter()
+	if err == nil {
+		err = unix.Stat(name, &st)
+	}
+	if err != nil {
 		sc.warn(err, "unable to stat ", name, ": ")
 		return
 	}
@@ -227,7 +234,10 @@ func (sc *scanner) keep(en *entry, k *keeper, name, log string, stdin, stdout in
 	if sc.separate {
 		return sc.keepApart(k, name, log, stdin, stdout)
 	}
-	sc.enter()
+	if err := sc.enter(); err != nil {
+		sc.warn(err, "unable to switch to ", name, ": ")
+		return false
+	}
 	dir, label := name, name
 	if log != "" {
 		dir, label = name+"/"+log, log // which is what the original calls it
@@ -253,9 +263,11 @@ func (sc *scanner) keep(en *entry, k *keeper, name, log string, stdin, stdout in
 }
 
 // takePipe takes back the pipe of what was adopted, whose descriptor fd leads
-// to it: without, what is written to it would get lost, or end who writes.
+// to it: without, what is written to it would get lost, or end who writes. The
+// log is asked last, which is right where the two do not agree: what a service
+// prints it may have sent through a pipe of its own.
 func (sc *scanner) takePipe(en *entry, s *service, fd int) {
-	if !s.adopted || !en.hasLog || en.pipeTaken {
+	if !s.adopted || !en.hasLog {
 		return
 	}
 	read, err := endOfPipe(s.pid, fd, unix.O_RDONLY)
@@ -268,7 +280,7 @@ func (sc *scanner) takePipe(en *entry, s *service, fd int) {
 		return
 	}
 	en.closePipe()
-	en.pipe, en.hasLog, en.pipeTaken = [2]int{read, write}, true, true
+	en.pipe, en.hasLog = [2]int{read, write}, true
 	if fd == 1 {
 		s.stdout = write
 		return
