@@ -19,7 +19,7 @@ step staticcheck
 go tool staticcheck ./...
 
 # What runs elsewhere builds there: vet type-checks every file, tests included.
-for os in darwin freebsd; do
+for os in darwin freebsd netbsd openbsd; do
   step "go vet for $os"
   GOOS=$os CGO_ENABLED=0 go vet ./...
 done

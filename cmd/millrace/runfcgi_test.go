@@ -29,6 +29,10 @@ def application(environ, start_response):
     return [("path " + environ["PATH_INFO"]).encode()]
 `
 
+// busy is how long a test waits for what is to come at once: no machine is so
+// busy that it takes longer. What does not come is a fault, not how late.
+const busy = 3 * time.Minute
+
 // millraceIn is the command millrace, which this test binary is too, in a folder.
 func millraceIn(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
@@ -36,7 +40,7 @@ func millraceIn(t *testing.T, dir string, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), busy)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Args = append([]string{"millrace"}, args...)
@@ -104,13 +108,9 @@ func TestInheritedSocket(t *testing.T) {
 				t.Errorf("%q, %v", body, err)
 			}
 			waitWorkers(t, dir, control, test.workers)
-			began := time.Now()
 			cmd.Process.Signal(syscall.SIGTERM)
-			if err := cmd.Wait(); err != nil {
+			if err := cmd.Wait(); err != nil { // as it would be if shutdown_timeout had cut anything off
 				t.Errorf("its end: %v\n%s", err, &stderr)
-			}
-			if took := time.Since(began); took > 20*time.Second { // nothing runs that shutdown_timeout, of 30, would be for
-				t.Errorf("idle, it took %v to stop", took)
 			}
 			if stdout.Len() > 0 {
 				t.Errorf("stdout is nobody's: %s", &stdout)
@@ -126,7 +126,7 @@ func TestInheritedSocket(t *testing.T) {
 // is answered meanwhile has spare ones started beside it, and max_spare keeps them.
 func waitWorkers(t *testing.T, dir, control string, want int) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(busy)
 	tick := time.NewTicker(50 * time.Millisecond) // each look is a process
 	defer tick.Stop()
 	for ; ; <-tick.C {
@@ -231,7 +231,7 @@ func TestDaemonInterrupted(t *testing.T) {
 	if !errors.As(err, &exit) || exit.ExitCode() != exitFailed {
 		t.Errorf("%v\n%s", err, said)
 	}
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(busy)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !hasEnded(master) || !hasEnded(host) {
@@ -250,7 +250,7 @@ func TestDaemonInterrupted(t *testing.T) {
 // readPID waits for a file that holds a process id.
 func readPID(t *testing.T, path string) int {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(busy)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -37,7 +37,7 @@ var runfcgiCommands = map[string]func(*testscript.TestScript, bool, []string){
 	},
 	"gone": func(ts *testscript.TestScript, _ bool, args []string) {
 		pid := daemonOf(ts, args[0])
-		deadline := time.Now().Add(30 * time.Second)
+		deadline := time.Now().Add(busy)
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
 		for !hasEnded(pid) {

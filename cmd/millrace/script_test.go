@@ -71,7 +71,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 
 // poll reads a file until match returns true.
 func poll(ts *testscript.TestScript, file, what string, match func(text string) bool) {
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(busy)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -165,7 +165,7 @@ func ended(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: ended NAME STATUS")
 	}
 	cmd := process(ts, args[0])
-	timer := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+	timer := time.AfterFunc(busy, func() { cmd.Process.Kill() })
 	defer timer.Stop()
 	var exit *exec.ExitError
 	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
@@ -198,7 +198,7 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: get PATH STATUS [TEXT]")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), busy)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, "GET", ts.Getenv("URL")+args[0], nil)
 	ts.Check(err)

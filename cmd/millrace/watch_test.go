@@ -122,7 +122,7 @@ func TestWatch(t *testing.T) {
 	until := func(want bool, what string, done func() bool) {
 		t.Helper()
 		hit := false
-		deadline := time.After(time.Minute)
+		deadline := time.After(busy)
 		for !done() {
 			select {
 			case e := <-w.events():
@@ -175,7 +175,7 @@ func nextTold(t *testing.T, told <-chan time.Time) time.Time {
 	select {
 	case when := <-told:
 		return when
-	case <-time.After(time.Minute):
+	case <-time.After(busy):
 		t.Fatal("a change is not told of")
 		return time.Time{}
 	}

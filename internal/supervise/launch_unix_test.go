@@ -373,7 +373,7 @@ func TestLifeline(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(busy)
 	for _, pid := range pids {
 		for alive(pid) {
 			if time.Now().After(deadline) {
