@@ -16,6 +16,7 @@ type adapter struct {
 	doc      *document.Document
 	problems document.Problems
 	options  document.Options
+	whole    bool   // it is a whole nginx.conf
 	folder   string // that relative paths are relative to
 	http     *level
 
@@ -117,6 +118,7 @@ func folders(abs string) []string {
 
 // main is a whole nginx.conf.
 func (a *adapter) main(main *level) {
+	a.whole = true
 	https := main.own("http")
 	if len(https) == 0 {
 		a.problem(main.at, "there is no http block: nothing is served", "write http { server { … } }")

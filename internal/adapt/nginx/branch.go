@@ -4,7 +4,6 @@ package nginx
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,14 +40,12 @@ func (s *site) branches(d *directive, rest []*directive, st *state) (done bool) 
 	}
 	if st.loc == nil && len(rest) == 0 && !terminal(ops) {
 		// Nothing follows that would have to know.
-		yes.when = st.when
-		yes.scope.vague = maps.Clone(yes.scope.vague)
-		s.blur(ops, st, d)
+		s.blur(ops, st)
 		s.partly(ops, d, st)
 		return false
 	}
 	s.steps(append(slices.Clone(ops), rest...), yes)
-	s.blur(ops, st, d)
+	s.blur(ops, st)
 	return false
 }
 
@@ -69,21 +66,15 @@ func terminal(ops []*directive) bool {
 	return slices.ContainsFunc(ops, func(d *directive) bool { return d.name == "return" })
 }
 
-// blur notes the variables that are set where a condition holds.
-func (s *site) blur(ops []*directive, st *state, d *directive) {
-	if terminal(ops) {
+// blur notes the variables of a server that are set where a condition holds:
+// locations cannot tell where they come from.
+func (s *site) blur(ops []*directive, st *state) {
+	if terminal(ops) || st.loc != nil {
 		return
 	}
 	for _, o := range ops {
 		if o.name == "set" {
-			name := strings.TrimPrefix(o.arg(0), "$")
-			st.scope.vars = maps.Clone(st.scope.vars)
-			delete(st.scope.vars, name)
-			st.scope.vague = maps.Clone(st.scope.vague)
-			if st.scope.vague == nil {
-				st.scope.vague = make(map[string]string)
-			}
-			st.scope.vague[name] = fmt.Sprintf("line %d", o.at.Line)
+			s.blurred[strings.TrimPrefix(o.arg(0), "$")] = fmt.Sprintf("line %d", o.at.Line)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func (s *site) filesAt(st state, p place) {
 	if p.to != "" {
 		r.set("rewrite", p.to, p.at)
 	}
-	s.types(r, l)
+	s.typesOf(r, l)
 }
 
 // filesTable is the files of a route.
@@ -223,26 +223,4 @@ func (s *site) elsewhere(name string, here *location) bool {
 		})
 	}
 	return find(s.locations)
-}
-
-// types is the media types of a location.
-func (s *site) types(r *route, l *level) {
-	loc := l.location()
-	own := loc.own("types")
-	if len(own) == 0 {
-		return
-	}
-	if d := loc.own("default_type"); loc.context == 'L' && len(own[0].lines) == 0 && len(d) > 0 {
-		set := document.Inline()
-		set.Set("Content-Type", d[0].arg(0), d[0].at)
-		t := document.Inline()
-		t.Set("set_unless_error", set, d[0].at)
-		if len(l.find("add_header")) == 0 && l.last("expires") == nil {
-			r.set("headers", t, d[0].at)
-			return
-		}
-	}
-	if loc.context == 'L' {
-		s.a.problem(own[0].at, "types of a location are not carried over: a server has one table", "write them in http")
-	}
 }

@@ -106,27 +106,6 @@ func (a *adapter) globals(http *level) {
 			}
 		}
 	}
-	a.mediaTypes(http)
-}
-
-// mediaTypes are types, but those of mime.types, which are built in.
-func (a *adapter) mediaTypes(http *level) {
-	blocks := http.own("types")
-	for _, d := range http.own("server") {
-		blocks = append(blocks, (&level{list: d.block}).own("types")...)
-	}
-	for _, d := range blocks {
-		if filepath.Base(d.at.File) == "mime.types" {
-			a.note(&directive{name: "types", at: d.at}, "extensions have their media types by themselves")
-			continue
-		}
-		types := a.doc.Table("server", d.at).Table("types", d.at)
-		for _, line := range d.lines {
-			for _, ext := range line[1:] {
-				types.Set("."+ext.text, line[0].text, ext.at)
-			}
-		}
-	}
 }
 
 // realAddress is set_real_ip_from, of all servers alike.

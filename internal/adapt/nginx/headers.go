@@ -314,22 +314,38 @@ func (s *site) errorPage(d *directive, pages *document.Table, l *level) bool {
 	words := d.args
 	target := words[len(words)-1]
 	codes := words[:len(words)-1]
+	status := ""
 	if n := len(codes); n > 0 && strings.HasPrefix(codes[n-1].text, "=") {
-		s.a.problem(codes[n-1].at, fmt.Sprintf("error_page with %q is not carried over here: the status of an error stays", codes[n-1].text), "have try_files lead there, where what is missing are files")
+		status = codes[n-1].text + " "
+		if code, err := strconv.Atoi(codes[n-1].text[1:]); codes[n-1].text != "=" && (err != nil || code < 200 || code > 599) {
+			s.a.problem(codes[n-1].at, fmt.Sprintf("invalid value %q", codes[n-1].text), `write "=200", or "=" for the status of the page`)
+			return false
+		}
+		codes = codes[:n-1]
+	}
+	if len(codes) == 0 {
+		s.a.problem(d.at, "error_page without a status", "write the status of the error before the page")
 		return false
 	}
 	sc := scope{site: s, level: l, names: s.names}
-	if strings.HasPrefix(target.text, "@") || strings.HasPrefix(target.text, "http") {
-		s.a.problem(target.at, fmt.Sprintf("error_page to %q is not carried over: a page of errors is a path of the site", target.text), "write a path; where files are missing, try_files $uri @name")
-		return false
+	to := ""
+	if strings.HasPrefix(target.text, "@") {
+		group, ok := s.namedGroup(target)
+		if !ok {
+			return false
+		}
+		to = "@" + group
+	} else {
+		text, ok := sc.expand(target, forURL)
+		if !ok {
+			return false
+		}
+		to = text
+		if !strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "{") && !strings.HasPrefix(to, "http://") && !strings.HasPrefix(to, "https://") {
+			to = "/" + to
+		}
 	}
-	to, ok := sc.expand(target, forURL)
-	if !ok {
-		return false
-	}
-	if !strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "{") {
-		to = "/" + to
-	}
+	to = status + to
 	for _, c := range codes {
 		n, err := strconv.Atoi(c.text)
 		switch {

@@ -7,6 +7,7 @@ package nginx
 import (
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -175,21 +176,37 @@ func (s *site) returns(d *directive, st state) {
 		if !ok {
 			return
 		}
-		respond(r, status, body, typeOf(st.scope.level), d.at)
+		respond(r, status, body, s.typeOf(st), d.at)
 	}
 }
 
 // typeOf is the media type of what a return says: that of an add_header, which
-// browsers heed, or the default.
-func typeOf(l *level) string {
+// browsers heed, or that of the path's extension, where the path is known.
+func (s *site) typeOf(st state) string {
+	l := st.scope.level
 	if t, ok := ownType(l); ok {
 		return t
+	}
+	types, _, said := s.typesAt(l)
+	if st.loc != nil && st.loc.exact {
+		if ext := path.Ext(st.loc.name); ext != "" {
+			if t, is := types.Get(ext).(string); is {
+				return t
+			}
+			if t, is := common[ext]; is && !said {
+				return t
+			}
+		}
 	}
 	if d := l.last("default_type"); d != nil {
 		return d.arg(0)
 	}
 	return ""
 }
+
+// common are media types of nginx's mime.types, for a part of a configuration that
+// does not have them.
+var common = map[string]string{".txt": "text/plain", ".html": "text/html", ".json": "application/json", ".xml": "text/xml", ".js": "application/javascript", ".css": "text/css"}
 
 func respond(r *route, status int, body, media string, at document.Place) {
 	if status == 200 && media == "" && body != "" {

@@ -27,6 +27,7 @@ type site struct {
 	maps      map[string]bool // tables that are written; false: being written
 	chosen    map[string]*chosen
 	order     []*chosen
+	blurred   map[string]string // variables of the server that are set under conditions, and where
 
 	groups, captures, forks int
 
@@ -66,7 +67,7 @@ func (a *adapter) site(l *level, number int) {
 func (l *level) directive() *directive { return l.of }
 
 func (a *adapter) makeSite(l *level, at []listen, isDefault bool) {
-	s := &site{a: a, level: l, maps: map[string]bool{}, chosen: map[string]*chosen{}}
+	s := &site{a: a, level: l, maps: map[string]bool{}, chosen: map[string]*chosen{}, blurred: map[string]string{}}
 	hosts, ok := s.hosts(at)
 	if !ok {
 		return
@@ -84,8 +85,9 @@ func (a *adapter) makeSite(l *level, at []listen, isDefault bool) {
 	s.table.Set("follow_symlinks", true, l.at)
 	s.compress()
 	s.siteLimit()
-	s.errorPages()
 	s.locations = s.readLocations(l, nil)
+	s.errorPages()
+	s.types()
 	s.whole = &location{level: l, name: "/"}
 	if a.problems.Len() > 0 && len(s.locations) == 0 {
 		return
@@ -112,7 +114,11 @@ func (s *site) lower() {
 	ops := s.level.own(rewriting...)
 	base := st
 	if len(ops) > 0 {
-		base = s.serverSteps(ops, st)
+		base = s.serverSteps(ops, st).fork()
+		for name := range s.blurred {
+			delete(base.scope.vars, name)
+		}
+		base.scope.vague = s.blurred
 		if base.loc == s.whole { // it answers whatever comes
 			return
 		}

@@ -127,7 +127,7 @@ func (s *site) plainly(st state, items []attempt, last word, d *directive) bool 
 	r := s.add(st.group, st.when, d.at)
 	r.set("try_files", list, d.at)
 	r.set("files", s.filesTable(&st.scope, p, s.indexNames(st)), p.at)
-	s.types(r, st.scope.level)
+	s.typesOf(r, st.scope.level)
 	return true
 }
 
