@@ -26,6 +26,9 @@ const (
 	sampleCap = 100 * time.Millisecond
 	// smoothing is the weight of one sample in the mean, as a divisor.
 	smoothing = 64
+	// mostlyPrompt is the share of requests within patience above which a
+	// channel may hold a second one whatever the mean.
+	mostlyPrompt = 0.9
 	// leaveLook is what a look at one call, mostly out of the processor's
 	// cache, may be spread over: 50 ns of it, a hundredth of a processor.
 	leaveLook = 5 * time.Microsecond
@@ -112,7 +115,14 @@ func (p *Pool) depthLocked() int {
 	if p.cfg.Depth > 0 {
 		limit = min(limit, p.cfg.Depth)
 	}
-	return min(limit, int(patience/p.stats.meanService))
+	depth := int(patience / p.stats.meanService)
+	if p.stats.prompt > mostlyPrompt {
+		// The mean may be of a few long requests: what waits behind one is
+		// taken back. A worker that finds its next request there at once does
+		// not wait for the front to wake.
+		depth = max(depth, 2)
+	}
+	return min(limit, depth)
 }
 
 // lendLocked gives a call to a channel.
@@ -213,6 +223,20 @@ func (p *Pool) takeBackLocked(ch *channel) {
 	}
 }
 
+// tookLocked notes what a request took.
+func (s *stats) tookLocked(service time.Duration) {
+	sample := max(min(service, sampleCap), 1)
+	if s.meanService == 0 {
+		s.meanService = sample
+	}
+	s.meanService = max(s.meanService+(sample-s.meanService)/smoothing, 1)
+	within := 0.0
+	if service <= patience {
+		within = 1
+	}
+	s.prompt += (within - s.prompt) / smoothing
+}
+
 // answeredLocked takes the first call from a channel whose answer is
 // complete, and gives the channel more.
 func (p *Pool) answeredLocked(ch *channel) {
@@ -222,11 +246,7 @@ func (p *Pool) answeredLocked(ch *channel) {
 	p.stats.answered++
 	ch.served++
 	if !ch.streaming {
-		sample := max(min(service, sampleCap), 1)
-		if p.stats.meanService == 0 {
-			p.stats.meanService = sample
-		}
-		p.stats.meanService = max(p.stats.meanService+(sample-p.stats.meanService)/smoothing, 1)
+		p.stats.tookLocked(service)
 	}
 	ch.ran = ch.held[0].id
 	ch.held = slices.Delete(ch.held, 0, 1)

@@ -23,6 +23,7 @@ type stats struct {
 	recycledBy    map[string]uint64
 
 	meanService time.Duration // of a request in a worker, smoothed
+	prompt      float64       // share of the requests that a worker answers within patience, smoothed
 	running     int           // channels that run a request
 	maxRunning  int           // running ever
 	busyTime    time.Duration // that all channels together have run
