@@ -101,11 +101,12 @@ type Table struct {
 
 // entry is a key and its value, or a comment.
 type entry struct {
-	name  string // "": a comment
-	text  string // of the comment
-	value any
+	name  string
+	value any // nil: a comment, which is the name
 	at    Place
 }
+
+func (e *entry) comment() bool { return e.value == nil }
 
 // sub is the table, or the tables, of one name below another.
 type sub struct {
@@ -123,7 +124,7 @@ func (t *Table) Place() Place { return t.at }
 // Set gives a key its value: a new one at the end, one that is there in its place.
 func (t *Table) Set(name string, value any, at Place) {
 	for i := range t.keys {
-		if t.keys[i].name == name && name != "" {
+		if t.keys[i].name == name && !t.keys[i].comment() {
 			t.keys[i].value, t.keys[i].at = value, at
 			return
 		}
@@ -134,7 +135,7 @@ func (t *Table) Set(name string, value any, at Place) {
 // Get is the value of a key; nil: it has none.
 func (t *Table) Get(name string) any {
 	for i := range t.keys {
-		if t.keys[i].name == name && name != "" {
+		if t.keys[i].name == name && !t.keys[i].comment() {
 			return t.keys[i].value
 		}
 	}
@@ -145,24 +146,27 @@ func (t *Table) Get(name string) any {
 func (t *Table) Names() []string {
 	var names []string
 	for _, e := range t.keys {
-		if e.name != "" {
+		if !e.comment() {
 			names = append(names, e.name)
 		}
 	}
 	return names
 }
 
+// Fill adds the keys of another table, as they are there.
+func (t *Table) Fill(of *Table) { t.keys = append(t.keys, of.keys...) }
+
 // Empty reports whether the table has neither keys nor subtables.
 func (t *Table) Empty() bool {
-	return len(t.tables) == 0 && !slices.ContainsFunc(t.keys, func(e entry) bool { return e.name != "" })
+	return len(t.tables) == 0 && !slices.ContainsFunc(t.keys, func(e entry) bool { return !e.comment() })
 }
 
 // Comment writes a line of comment, before the key that is set next. A text of
 // several lines is as many comments. One that was just said is not said twice.
 func (t *Table) Comment(text string) {
 	for line := range strings.SplitSeq(text, "\n") {
-		if !slices.ContainsFunc(t.keys, func(e entry) bool { return e.name == "" && e.text == line }) {
-			t.keys = append(t.keys, entry{text: line})
+		if !slices.ContainsFunc(t.keys, func(e entry) bool { return e.comment() && e.name == line }) {
+			t.keys = append(t.keys, entry{name: line})
 		}
 	}
 }

@@ -42,6 +42,10 @@ func TestBytes(t *testing.T) {
 	any2.Set("path", "/y", at(10))
 	route.Set("any", []*Table{any1, any2}, at(9))
 	d.Table("server", at(11)).Table("types", at(11)).Set(".xy", "text/x", at(11))
+	types := site.Table("types", at(12))
+	types.Set("", "text/plain", at(12))
+	types.Comment("and a name")
+	types.Set("READ ME", "text/y", at(12))
 
 	c, err := d.Config("old.conf")
 	if err != nil {
@@ -51,6 +55,8 @@ func TestBytes(t *testing.T) {
 	switch {
 	case len(s.Listen) != 2, s.Hosts[0] != `~^a\d+\.example$`, s.Root != root, len(s.Routes) != 2:
 		t.Errorf("the site is %+v", s)
+	case s.Types[""] != "text/plain", s.Types["read me"] != "text/y":
+		t.Errorf("the types are %v", s.Types)
 	case s.Routes[0].Path != "/a/*", s.Routes[0].Files.Listing == nil:
 		t.Errorf("the first route is %+v", s.Routes[0])
 	case s.Routes[1].Respond.Body != Literal(body), s.Routes[1].Respond.Status != 404, len(s.Routes[1].Any) != 2:

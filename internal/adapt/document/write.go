@@ -29,8 +29,8 @@ func (w *writer) mark(at Place) {
 // table writes what is in a table, whose header is there already.
 func (w *writer) table(path string, t *Table, indent bool) {
 	for _, e := range t.keys {
-		if e.name == "" {
-			w.print(strings.TrimRight("# "+clean(e.text), " ") + "\n")
+		if e.comment() {
+			w.print(strings.TrimRight("# "+clean(e.name), " ") + "\n")
 			continue
 		}
 		w.mark(e.at)
@@ -131,7 +131,7 @@ func (w *writer) inline(t *Table, indent string) {
 	defer func() { w.within = around }()
 	w.print("{")
 	for _, e := range t.keys {
-		if e.name == "" {
+		if e.comment() {
 			continue // there is no room for it on a line
 		}
 		if n > 0 {

@@ -51,6 +51,15 @@ func (d decoration) around(r *route) *route {
 		r.set("auth", d.ask.value, d.ask.at)
 	}
 	d.headers(r, kind)
+	if s := d.l.handler404(d.all); s != d.l.site404 {
+		pages := document.Inline()
+		d.l.missing(pages, d.all)
+		r.set("error_pages", pages, r.at)
+	}
+	if s := d.l.effective("mimetype.assign", d.all); kind == "files" && s != d.l.siteMIME {
+		types, at := d.l.types(d.all)
+		r.get("files").(*document.Table).Set("types", types, at)
+	}
 	gateway := kind == "app" || kind == "upstream"
 	if gateway {
 		d.request(r)

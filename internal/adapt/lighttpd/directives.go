@@ -119,7 +119,7 @@ var directives = []directive{
 	{"etag.use-inode", "b", harmless, ofRequest, "an ETag is of size and time"},
 	{"etag.use-mtime", "b", harmless, ofRequest, "an ETag is of size and time"},
 	{"etag.use-size", "b", harmless, ofRequest, "an ETag is of size and time"},
-	{"mimetype.assign", "l", lowered, ofServer, ""},
+	{"mimetype.assign", "l", lowered, ofRequest, ""},
 	{"mimetype.use-xattr", "b", harmless, ofRequest, "the type of a file is by its name"},
 	{"mimetype.xattr-name", "s", harmless, ofRequest, "the type of a file is by its name"},
 	{"url.rewrite", "l", lowered, ofRequest, ""},

@@ -103,50 +103,24 @@ func (l *lowering) documents(h hostCase, gateways []*gateway, all []known) []*ro
 // physical are the routes of one tree, the last of which takes all of it.
 func (l *lowering) physical(t tree, gateways []*gateway, all []known) []*route {
 	var out []*route
-	handler := l.effective("server.error-handler-404", all)
-	if handler != nil && handler.value.text == "" {
-		handler = nil
-	}
 	index, first := l.index(gateways, all)
-	scripts := l.scripts(t, gateways, handler, all)
+	scripts := l.scripts(t, gateways, all)
 	out = append(out, l.firstIndex(t, first)...)
 	out = append(out, scripts...)
 	out = append(out, l.programs(t, all)...)
 	if s := l.effective("static-file.exclude-extensions", all); s != nil && len(s.value.items) > 0 {
 		out = append(out, forbidden(s.at, cond{key: "regexp", value: endings(s.value.items, func(of item) string { return of.value.string() }), at: s.at}))
 	}
-	files := func() *document.Table {
-		f := document.Inline()
-		f.Set("root", t.root, t.at)
-		if t.strip != "" {
-			f.Set("strip", t.strip, t.at)
-		}
-		if at := t.at; index != nil {
-			f.Set("index", index, at)
-		}
-		if s := l.listing(all); s != nil {
-			f.Set("listing", true, s.at)
-		}
-		return f
+	files := document.Inline()
+	files.Set("root", t.root, t.at)
+	if t.strip != "" {
+		files.Set("strip", t.strip, t.at)
 	}
-	for _, of := range l.otherTypes() {
-		kind := document.Inline()
-		kind.Set("Content-Type", document.Literal(of.value.string()), of.at)
-		headers := document.Inline()
-		headers.Set("set_unless_error", kind, of.at)
-		r := (&route{at: of.at}).set("files", files(), of.at).set("headers", headers, of.at)
-		if handler == nil {
-			out = append(out, r.when(cond{key: "regexp", value: regexp.QuoteMeta(of.key) + "$", at: of.at}))
-		}
+	files.Set("index", index, t.at)
+	if s := l.listing(all); s != nil {
+		files.Set("listing", true, s.at)
 	}
-	last := &route{at: t.at}
-	if handler != nil {
-		// A folder without its slash is redirected, not missing.
-		out = append(out, (&route{at: t.at}).set("files", files(), t.at).when(
-			append(t.there("folder", "", handler.at), cond{key: "regexp", value: "[^/]$", at: handler.at})...))
-		last.set("try_files", []string{"{path}", document.Literal(handler.value.text)}, handler.at)
-	}
-	out = append(out, last.set("files", files(), t.at))
+	out = append(out, (&route{at: t.at}).set("files", files, t.at))
 	for _, r := range out {
 		r.when(t.conds...)
 	}
@@ -272,7 +246,7 @@ func (l *lowering) firstIndex(t tree, names []indexed) []*route {
 }
 
 // scripts are the routes of gateways that want a file.
-func (l *lowering) scripts(t tree, gateways []*gateway, handler *setting, all []known) []*route {
+func (l *lowering) scripts(t tree, gateways []*gateway, all []known) []*route {
 	var out []*route
 	for _, g := range gateways {
 		if !g.local || g.authorizer {
@@ -298,13 +272,6 @@ func (l *lowering) scripts(t tree, gateways []*gateway, handler *setting, all []
 		}
 		if len(dotted) == 0 {
 			continue
-		}
-		if handler != nil {
-			missing := document.Inline()
-			missing.Set("to", document.Literal(handler.value.text), handler.at)
-			missing.Set("repeat", true, handler.at)
-			out = append(out, (&route{at: handler.at}).set("rewrite", missing, handler.at).when(append(t.there("none", "", handler.at),
-				cond{key: "regexp", value: endings(texts(dotted), func(of item) string { return of.key }), at: g.at})...))
 		}
 		r := l.toGateway(g)
 		script := document.Inline()

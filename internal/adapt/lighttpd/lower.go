@@ -20,6 +20,10 @@ type lowering struct {
 	modules map[string]int    // of server.modules, by their order
 	names   map[string]string // of apps and upstreams, by what they are
 	facts   map[factsKey]facts
+
+	handlers map[string]string // of a site: groups for server.error-handler-404, by the path
+	site404  *setting          // what is said for all of a site
+	siteMIME *setting
 }
 
 func (l *lowering) run() {
@@ -31,7 +35,6 @@ func (l *lowering) run() {
 	l.bind()
 	l.order()
 	l.server()
-	l.types()
 	l.sites()
 	l.comments()
 }
@@ -377,6 +380,7 @@ func (l *lowering) site(t *document.Table, h hostCase, all []known) {
 	if len(h.hosts) > 0 {
 		t.Set("hosts", h.hosts, h.at)
 	}
+	l.handlers, l.site404 = map[string]string{}, l.handler404(all)
 	l.links(t, all)
 	l.log(t, all)
 	l.errorPages(t, all)
@@ -384,7 +388,11 @@ func (l *lowering) site(t *document.Table, h hostCase, all []known) {
 	l.proxyProtocol(t, all)
 	l.tag(t, all)
 	l.tls(t, all)
+	l.siteMIME = l.effective("mimetype.assign", all)
+	types, at := l.types(all)
+	t.Table("types", at).Fill(types)
 	l.routes(t, h, all)
+	l.handlerRoutes(t)
 }
 
 func enabled(v *value) bool {

@@ -4,6 +4,7 @@ package lighttpd
 
 import (
 	"fmt"
+	"maps"
 	"mime"
 	"net/netip"
 	"os"
@@ -103,46 +104,33 @@ func (l *lowering) proxies(t *document.Table, top *block) {
 	}
 }
 
-// types writes mimetype.assign: endings with one dot here, others with the files.
-func (l *lowering) types() {
-	s := l.blocks[0].byName["mimetype.assign"]
+// types are mimetype.assign in a case as a table; what has no type there is
+// application/octet-stream.
+func (l *lowering) types(all []known) (*document.Table, document.Place) {
+	t := document.Inline()
+	s := l.effective("mimetype.assign", all)
 	if s == nil {
-		return
+		t.Set("", "application/octet-stream", l.blocks[0].at)
+		return t, l.blocks[0].at
 	}
-	t := l.document.Table("server", l.blocks[0].at).Table("types", s.at)
 	for _, of := range s.value.items {
-		if !of.keyed {
-			l.problems.Add(of.at, "mimetype.assign takes \"ending\" => \"type\", and this has no ending", "write \".html\" => \"text/html\"")
-			continue
-		}
-		if simpleEnding(of.key) {
-			if _, _, err := mime.ParseMediaType(of.value.string()); err != nil {
-				l.problems.Add(of.value.at, quote(of.value.string())+" is not a media type", "write one like \"text/html\"")
-				continue
-			}
-			t.Set(strings.ToLower(of.key), of.value.string(), of.at)
-		}
-	}
-	t.Comment("endings that are not here have millrace's own types, or application/octet-stream")
-}
-
-// simpleEnding reports whether an ending is one that [server.types] takes.
-func simpleEnding(key string) bool {
-	return len(key) > 1 && key[0] == '.' && !strings.ContainsAny(key[1:], "./\\ \t\r\n")
-}
-
-// otherTypes are the types of names that are more than an ending: README, .tar.gz.
-func (l *lowering) otherTypes() []item {
-	var all []item
-	if s := l.blocks[0].byName["mimetype.assign"]; s != nil {
-		for _, of := range s.value.items {
-			if of.keyed && of.key != "" && !simpleEnding(of.key) {
-				all = append(all, of)
-			}
+		key, kind := of.key, of.value.string()
+		_, _, err := mime.ParseMediaType(kind)
+		switch {
+		case !of.keyed || of.value.shape == isList:
+			l.problems.Add(of.at, `mimetype.assign takes "ending" => "type"`, `write ".html" => "text/html"`)
+		case err != nil || !strings.Contains(kind, "/"):
+			l.problems.Add(of.value.at, quote(kind)+" is not a media type", `write one like "text/html"`)
+		case strings.Contains(key, "/"):
+			l.problems.Add(of.at, "mimetype.assign cannot be carried over with "+quote(key)+": a type is by the name of a file", `write an ending, ".html", or a name`)
+		default:
+			t.Set(key, kind, of.at)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b item) int { return len(b.key) - len(a.key) })
-	return all
+	if t.Get("") == nil {
+		t.Set("", "application/octet-stream", s.at)
+	}
+	return t, s.at
 }
 
 func (l *lowering) links(t *document.Table, all []known) {
@@ -242,12 +230,49 @@ func (l *lowering) errorPages(t *document.Table, all []known) {
 		pages.Set("4xx", document.Literal(to), s.at)
 		pages.Set("5xx", document.Literal(to), s.at)
 	}
+	l.missing(pages, all)
 	if pages.Empty() {
 		return
 	}
 	t.Set("error_pages", pages, t.Place())
 	if s := l.effective("server.error-intercept", all); s != nil && enabled(s.value) {
 		t.Set("error_pages_of_apps", true, s.at)
+	}
+}
+
+// missing adds what server.error-handler-404 says to pages of errors: that path
+// answers, as it is asked for, with a status of its own.
+func (l *lowering) missing(pages *document.Table, all []known) {
+	s := l.handler404(all)
+	if s == nil {
+		return
+	}
+	group := l.handlers[s.value.text]
+	if group == "" {
+		group = "error-handler-" + strconv.Itoa(len(l.handlers)+1)
+		l.handlers[s.value.text] = group
+	}
+	for _, status := range []string{"403", "404"} {
+		if pages.Get("4xx") == nil { // server.error-handler goes before it
+			pages.Set(status, "= @"+group, s.at)
+		}
+	}
+}
+
+func (l *lowering) handler404(all []known) *setting {
+	if s := l.effective("server.error-handler-404", all); s != nil && s.value.text != "" {
+		return s
+	}
+	return nil
+}
+
+// handlerRoutes are the groups that missing has named: each begins anew with a path.
+func (l *lowering) handlerRoutes(t *document.Table) {
+	for _, path := range slices.Sorted(maps.Keys(l.handlers)) {
+		to := document.Inline()
+		to.Set("to", document.Literal(path), t.Place())
+		to.Set("repeat", true, t.Place())
+		l.emit(t, l.handlers[path], []*route{(&route{at: t.Place()}).set("rewrite", to, t.Place())})
 	}
 }
 
