@@ -22,6 +22,7 @@ type decoration struct {
 	ask     *pair // auth, of an authorizer
 	expires *setting
 	seconds int64
+	bare    bool // it answers before mod_setenv is asked
 }
 
 func (l *lowering) decoration(all []known) decoration { return decoration{l: l, all: all} }
@@ -50,7 +51,9 @@ func (d decoration) around(r *route) *route {
 	if d.ask != nil {
 		r.set("auth", d.ask.value, d.ask.at)
 	}
-	d.headers(r, kind)
+	if !d.bare {
+		d.headers(r, kind)
+	}
 	if s := d.l.handler404(d.all); s != d.l.site404 {
 		pages := document.Inline()
 		d.l.missing(pages, d.all)

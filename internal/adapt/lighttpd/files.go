@@ -120,6 +120,13 @@ func (l *lowering) physical(t tree, gateways []*gateway, all []known) []*route {
 	if s := l.listing(all); s != nil {
 		files.Set("listing", true, s.at)
 	}
+	if l.listing(all) == nil { // lighttpd shows that the folder is there
+		conds := append(t.there("folder", "", t.at), cond{key: "regexp", value: "/$", at: t.at})
+		for _, name := range index {
+			conds = append(conds, t.there("none", name, t.at)...)
+		}
+		out = append(out, forbidden(t.at, conds...))
+	}
 	out = append(out, (&route{at: t.at}).set("files", files, t.at))
 	for _, r := range out {
 		r.when(t.conds...)

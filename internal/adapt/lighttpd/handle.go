@@ -176,7 +176,9 @@ func (l *lowering) handle(h hostCase, all []known) []*route {
 		early, late = slices.DeleteFunc(early, func(r *route) bool { return slices.Contains(redirects, r) }), append(late, redirects...)
 	}
 	for _, r := range early {
-		out = append(out, d.around(r))
+		of := d
+		of.bare = l.after("access", "setenv") && r.get("respond") != nil || l.after("redirect", "setenv") && r.get("redirect") != nil
+		out = append(out, of.around(r))
 	}
 	if s := l.effective("status.status-url", all); s != nil && s.value.text != "" {
 		out = append(out, d.around((&route{at: s.at}).set("status", true, s.at).when(cond{key: "path", value: s.value.text, at: s.at})))
