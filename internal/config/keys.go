@@ -122,7 +122,7 @@ var routeSection = &section{
 		{name: "not", field: "Not", doc: "Conditions that must not all hold.", within: notSection},
 		{name: "any", field: "Any", doc: "A list of conditions, one of which must hold.", within: anySection},
 		{name: "group", field: "Group", form: formRouteGroup, doc: "The group that the route belongs to: requests come to it only by `goto` or `try_files`. Where none of a group's routes takes a request, it is answered with 404."},
-		{name: "goto", field: "Goto", form: formRouteGroup, doc: "The request goes on with the routes of this group, at the first."},
+		{name: "goto", field: "Goto", form: formRouteGroup, doc: "The request goes on with the routes of this group, at the first, if `allow`, `deny`, `limit`, `basic_auth` and `auth` of this route let it pass."},
 		{name: "rewrite", field: "Rewrite", doc: "Another path for what follows.", within: rewriteSection},
 		{name: "try_files", field: "TryFiles", form: formTryFiles, doc: "Paths with placeholders, looked for in order below the `root` of `files`, else below that of the site: the route answers for the first that is there; one that ends with `/` is a folder. The last is not looked for: the request goes on with that path at the first route, past this one; as it is with the routes of a group, for `@GROUP`; or is answered with `=404`."},
 		{name: "headers", field: "Headers", doc: "Changes the headers of responses.", within: headersSection},

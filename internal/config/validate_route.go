@@ -160,6 +160,9 @@ func (k *checker) onlyRewrites(path, where string, r *Route) {
 	does := "only rewrites"
 	if r.Goto != "" {
 		does = "only sends requests to a group"
+		for _, guard := range guardKeys {
+			conditions = append(conditions, key{name: guard})
+		}
 	}
 	for _, of := range routeSection.keys {
 		isCondition := slices.ContainsFunc(conditions, func(c key) bool { return c.name == of.name })
@@ -168,6 +171,10 @@ func (k *checker) onlyRewrites(path, where string, r *Route) {
 		}
 	}
 }
+
+// guardKeys say who may, and how much: of a route that sends requests to a group
+// as well.
+var guardKeys = []string{"allow", "deny", "limit", "basic_auth", "auth", "internal"}
 
 // conditions reports whether a route has conditions beside path and regexp.
 func (r *Route) conditions() bool {

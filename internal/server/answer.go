@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 
+	"millrace/gateway"
 	"millrace/internal/config"
 	"millrace/internal/pool"
 	"millrace/internal/upstream"
@@ -34,10 +35,35 @@ func (b *builder) answer(at *place) (http.Handler, error) {
 	case r.Files != nil:
 		return b.answerFiles(at)
 	}
+	if r.Goto != "" && guards(r) {
+		return &guardedGroup{at.entry, r.Goto}, nil
+	}
 	if r.App == "" { // it only rewrites
 		return nil, nil
 	}
 	return b.scripts(at, b.answerApp)
+}
+
+// guards reports whether a route says who may, and how much.
+func guards(r *config.Route) bool {
+	return r.BasicAuth != nil || r.Auth != nil || r.Limit != nil || len(r.Allow)+len(r.Deny) > 0
+}
+
+// guardLayers stand around a group that not everyone may come to by a route.
+func guardLayers() []layer { return []layer{layerAccess, layerLimit, layerAuth, layerAuthorize} }
+
+// guardedGroup sends what was let in to a group.
+type guardedGroup struct {
+	entry *reentry
+	group string
+}
+
+func (g *guardedGroup) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	depth, _ := r.Context().Value(reentryKey{}).(int)
+	r = r.WithContext(gateway.WithValue(r.Context(), reentryKey{}, depth+1))
+	if depth >= maxReentries || g.entry.group(w, r, g.group) != nil {
+		http.Error(w, "500 internal server error", http.StatusInternalServerError)
+	}
 }
 
 func (b *builder) answerUpstream(at *place) (http.Handler, error) {

@@ -211,6 +211,11 @@ func (b *builder) route(at place, number int, c *config.Route) (route.Route, err
 	if err != nil || h == nil {
 		return r, err
 	}
+	if _, isGuard := h.(*guardedGroup); isGuard {
+		r.Goto = ""
+		r.Handler, err = b.wrap(&at, guardLayers(), h)
+		return r, err
+	}
 	if r.Try, err = b.tryFiles(&at, h); err != nil {
 		return r, err
 	}

@@ -3,7 +3,10 @@ package nginx
 // What answers in a location.
 
 import (
+	"slices"
 	"strings"
+
+	"millrace/internal/adapt/document"
 )
 
 // passes are the directives that hand requests to somebody else.
@@ -33,25 +36,8 @@ func (l *level) location() *level {
 	return l
 }
 
-// content makes the routes that answer.
+// content makes the routes that answer, behind what says who may.
 func (s *site) content(st state) {
-	l := st.scope.level
-	if own := l.location().own("internal"); len(own) > 0 && st.group == "" {
-		// Nothing but what begins within comes here, and the rest finds nothing.
-		before := len(s.routes)
-		s.guarded(st)
-		for _, r := range s.routes[before:] {
-			r.set("internal", true, own[0].at)
-		}
-		r := s.add(st.group, st.when, own[0].at)
-		respond(r, 404, "", "", own[0].at)
-		return
-	}
-	s.guarded(st)
-}
-
-// guarded makes them behind what says who may.
-func (s *site) guarded(st state) {
 	for _, one := range s.access(st) {
 		before := len(s.routes)
 		if one.refuses {
@@ -59,50 +45,50 @@ func (s *site) guarded(st state) {
 		} else {
 			s.tryOr(one.state)
 		}
-		leads := false
 		for _, r := range s.routes[before:] {
-			if r.answers() {
-				one.apply(r)
-				s.headers(r, st)
-				s.ofRoute(r, st)
+			if !r.answers() {
+				s.guard(r, one)
 				continue
 			}
-			leads = true
-		}
-		if leads && !one.refuses {
-			s.guard(one, before)
+			one.apply(r)
+			s.headers(r, st)
+			s.ofRoute(r, st)
 		}
 	}
 }
 
-// guard puts what keeps clients out before routes that lead elsewhere, where others
-// may come in.
-func (s *site) guard(one access, before int) {
-	loc := one.state.scope.level.location()
-	if loc.context != 'L' {
+// guard has a route that leads elsewhere let in only those whom the location lets
+// in, where others may come in there.
+func (s *site) guard(r *route, one access) {
+	if one.refuses || !one.state.scope.level.ownAccess(s.level) {
 		return
 	}
 	for _, k := range one.keys {
-		when := one.state.when
-		switch k.name {
-		case "basic_auth", "auth":
-			if len(loc.own("auth_basic", "auth_request")) > 0 {
-				s.a.problem(loc.at, "a location that asks who it is leads to another one (by try_files, index or rewrite), which would not ask", "write the same auth_basic or auth_request in the location that it leads to, or at the server")
-			}
-			continue
-		case "allow":
-			when = when.with(atom{op: 'c', nets: k.value.([]string), not: true})
-		case "deny":
-			when = when.with(atom{op: 'c', nets: k.value.([]string)})
-		default:
-			continue
-		}
-		if len(loc.own("allow", "deny")) > 0 {
-			r := &route{group: one.state.group, when: when, at: k.at}
-			respond(r, 403, "", "", k.at)
-			s.routes = append(s.routes[:before:before], append([]*route{r}, s.routes[before:]...)...)
+		r.set(k.name, k.value, k.at)
+	}
+	again, is := r.get("rewrite").(*document.Table)
+	if len(one.keys) == 0 || !is {
+		return
+	}
+	if !s.again { // a group that begins anew
+		s.again = true
+		all := document.Inline()
+		all.Set("to", "{path}", r.at)
+		all.Set("repeat", true, r.at)
+		s.add("again", conditions{}, r.at).set("rewrite", all, r.at)
+	}
+	r.set("rewrite", again.Get("to"), r.at)
+	r.set("goto", "again", r.at)
+}
+
+// ownAccess reports whether a level lets in others than the server does.
+func (l *level) ownAccess(server *level) bool {
+	for _, names := range [][]string{{"auth_basic"}, {"auth_request"}, {"allow", "deny"}, {"satisfy"}} {
+		if !slices.Equal(l.find(names...), server.find(names...)) {
+			return true
 		}
 	}
+	return false
 }
 
 // answers reports whether a route does not only hand on.

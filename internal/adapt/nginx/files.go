@@ -202,6 +202,10 @@ func (s *site) elsewhere(name string, here *location) bool {
 	if strings.HasPrefix(name, "/") {
 		return true
 	}
+	from := "/" // what the paths of this location begin with
+	if here != nil && here.d != nil && here.regex == nil && !here.named {
+		from = here.name
+	}
 	var find func(all []*location) bool
 	find = func(all []*location) bool {
 		return slices.ContainsFunc(all, func(l *location) bool {
@@ -213,10 +217,13 @@ func (s *site) elsewhere(name string, here *location) bool {
 			}
 			if l.regex != nil {
 				re := regexp.MustCompile(l.regex.expr)
-				return re.MatchString("/"+name) || re.MatchString("/x/"+name)
+				return re.MatchString(from+name) || re.MatchString(from+"x/"+name)
 			}
-			base := path.Base(l.name)
 			if strings.HasSuffix(l.name, "/") {
+				return false
+			}
+			base, folder := path.Base(l.name), strings.TrimSuffix(path.Dir(l.name), "/")+"/"
+			if !strings.HasPrefix(folder, from) { // another folder than any of this location
 				return false
 			}
 			return l.exact && base == name || !l.exact && strings.HasPrefix(name, base)

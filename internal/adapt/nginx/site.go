@@ -31,6 +31,7 @@ type site struct {
 
 	groups, captures, forks int
 
+	again   bool // there is a group that begins anew
 	phased  bool // what the server's own rewriting does must not be done twice
 	grouped bool // the locations are a group
 	wanted  []*location
@@ -200,6 +201,13 @@ func (s *site) choose(c choice, base state) {
 		s.redirect(r, strings.TrimSuffix(l.name, "/")+"/?{query}", 301, at)
 		return
 	}
+	if own := l.level.own("internal"); len(own) > 0 { // only what begins within comes here; the rest finds nothing
+		r := s.add("", c.when, own[0].at)
+		r.set("internal", true, own[0].at)
+		r.set("goto", s.groupOf(l), own[0].at)
+		respond(s.add("", c.when, own[0].at), 404, "", "", own[0].at)
+		return
+	}
 	if l.uses > 1 && !l.short() {
 		s.add("", c.when, at).set("goto", s.groupOf(l), at)
 		return
@@ -271,7 +279,7 @@ func (s *site) limitExcept(d *directive, st state) {
 	st = st.fork()
 	st.when = st.when.with(atom{subject: "{method}", op: '~', value: "^(" + strings.Join(methods, "|") + ")$", not: true})
 	st.scope.level = &level{parent: st.scope.level, context: 'X', at: d.at, list: d.block, of: d}
-	s.steps(st.loc.level.own(rewriting...), st)
+	s.content(st) // nginx runs no rewriting there
 }
 
 // resolve is the location that a path comes to; nil: that is not known before.

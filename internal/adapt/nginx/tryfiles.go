@@ -79,6 +79,9 @@ func (s *site) missing(st state) bool {
 
 // plainly is try_files as a route has it: files, and then one thing.
 func (s *site) plainly(st state, items []attempt, last word, d *directive) bool {
+	if !strings.HasPrefix(last.text, "=") && st.scope.level.ownAccess(s.level) { // it is to be guarded, too
+		return false
+	}
 	if st.scope.level.handler() != nil || slices.ContainsFunc(items, func(a attempt) bool { return a.folder }) {
 		return false
 	}
