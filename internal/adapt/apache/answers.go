@@ -33,7 +33,7 @@ func (l *lowering) answers(a area, c *conf, with []partial) {
 		base = cond{path: a.m.prefix, at: place}
 	}
 	if c.sslRequired != nil && !s.tls {
-		s.emit(base, status(c.sslRequired.place, 403))
+		s.emit(base, l.refused(c, c.sslRequired.place))
 		return
 	}
 	if l.methods(a, c, base) {
@@ -54,7 +54,7 @@ func (l *lowering) answers(a area, c *conf, with []partial) {
 		var keys pairs
 		switch {
 		case g.shut:
-			s.emit(with, status(placeOf(g.at), 403))
+			s.emit(with, l.refused(c, placeOf(g.at)))
 			continue
 		case i == len(gates)-1:
 			keys = l.guard(c, g)
@@ -66,6 +66,18 @@ func (l *lowering) answers(a area, c *conf, with []partial) {
 		}
 		l.answer(a, c, with, keys)
 	}
+}
+
+// refused is 403, with the page for it.
+func (l *lowering) refused(c *conf, at document.Place) body {
+	b := status(at, 403)
+	b.keys = append(b.keys, l.ownPages(c)...)
+	if len(c.headers) > 0 && l.site.headersHere {
+		if h := l.headers(c.headers); !h.Empty() {
+			b.keys.set("headers", h, c.headers[0].place)
+		}
+	}
+	return b
 }
 
 // methods is <Limit> and <LimitExcept>: rules for some methods alone.
@@ -97,7 +109,7 @@ func (l *lowering) methods(a area, c *conf, base cond) bool {
 		}
 		switch {
 		case len(e) == 1 && e[0].shut:
-			l.site.emit(of, status(d.place, 403))
+			l.site.emit(of, l.refused(c, d.place))
 		case len(e) == 1:
 			l.answer(a, limited, of, l.guard(limited, e[0]))
 		default:
@@ -110,7 +122,7 @@ func (l *lowering) methods(a area, c *conf, base cond) bool {
 		return true
 	}
 	if gates[0].shut {
-		l.site.emit(base, status(placeOf(gates[0].at), 403))
+		l.site.emit(base, l.refused(c, placeOf(gates[0].at)))
 		return true
 	}
 	l.answer(a, plain, base, l.guard(plain, gates[0]))

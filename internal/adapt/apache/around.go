@@ -44,6 +44,7 @@ func (l *lowering) around(c *conf, kind, protocol string) pairs {
 			p.set("max_body", strconv.FormatInt(n, 10)+"B", c.maxBody.place)
 		}
 	}
+	p = append(p, l.ownPages(c)...)
 	own, base := l.compression(c), l.compression(s.base)
 	switch {
 	case own == nil && base != nil:

@@ -202,7 +202,7 @@ func (s *site) emit(c cond, b body) {
 
 // write puts the routes into the document.
 func (s *site) write() {
-	for _, r := range s.routes {
+	for _, r := range append(s.before, s.routes...) {
 		t := s.table.Append("route", r.body.at)
 		for _, text := range r.body.comments {
 			t.Comment(text)

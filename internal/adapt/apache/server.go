@@ -456,22 +456,11 @@ func (l *lowering) wide(s *site) {
 			t.Set("headers", h, s.base.headers[0].place)
 		}
 	}
-	c := s.base
+	s.pages = s.base.errors
 	if s.root != "" {
-		c = l.holding(area{m: &mapping{kind: isFiles, prefix: "/", folder: s.root}, prefix: "/", folder: s.root}, nil)
+		s.pages = l.holding(area{m: &mapping{kind: isFiles, prefix: "/", folder: s.root}, prefix: "/", folder: s.root}, nil).errors
 	}
-	pages := document.Inline()
-	for _, code := range sortedKeys(c.errors) {
-		l.errorPage(s, pages, code, c.errors[code])
-	}
-	for _, of := range s.sections {
-		for _, d := range l.everything(of.list) {
-			if d.name == "errordocument" && c.errors[d.arg(0)] != d && (c.errors[d.arg(0)] == nil || c.errors[d.arg(0)].arg(1) != d.arg(1)) {
-				l.refuse(d, "ErrorDocument for some paths only: the pages of errors are a site's", "write it outside of the section, or make a <VirtualHost> of its own")
-			}
-		}
-	}
-	if !pages.Empty() {
+	if pages := l.errorPages(s.pages); !pages.Empty() {
 		t.Set("error_pages", pages, t.Place())
 	}
 	if d := s.last("proxyerroroverride"); d != nil && d.on() {
@@ -505,8 +494,34 @@ func (l *lowering) wideNote(s *site, d *directive) {
 	s.note(d, notes[d.name])
 }
 
+// errorPages is ErrorDocument, of all statuses.
+func (l *lowering) errorPages(of map[string]*directive) *document.Table {
+	pages := document.Inline()
+	for _, code := range sortedKeys(of) {
+		l.errorPage(pages, code, of[code])
+	}
+	return pages
+}
+
+// ownPages is the error_pages of a route, where they are not the site's.
+func (l *lowering) ownPages(c *conf) pairs {
+	same := len(c.errors) == len(l.site.pages)
+	var at *directive
+	for code, d := range c.errors {
+		if other := l.site.pages[code]; other == nil || other.arg(1) != d.arg(1) {
+			same, at = false, d
+		}
+	}
+	if same {
+		return nil
+	}
+	var p pairs
+	p.set("error_pages", l.errorPages(c.errors), placeOf(at))
+	return p
+}
+
 // errorPage is an ErrorDocument.
-func (l *lowering) errorPage(s *site, pages *document.Table, code string, d *directive) {
+func (l *lowering) errorPage(pages *document.Table, code string, d *directive) {
 	to := d.arg(1)
 	n, err := strconv.Atoi(code)
 	switch {
@@ -516,19 +531,33 @@ func (l *lowering) errorPage(s *site, pages *document.Table, code string, d *dir
 	case strings.HasPrefix(to, "/"):
 		pages.Set(code, document.Literal(path.Clean(to)), d.place)
 	case strings.Contains(to, "://"):
-		l.refuse(d, "ErrorDocument with a URL: the client is sent elsewhere in place of the error", "write a path of the site, or a text")
-	default:
-		page := "/__error_" + code
-		pages.Set(code, page, d.place)
-		var p pairs
-		p.set("body", document.Literal(to), d.place)
-		if strings.Contains(to, "<") {
-			p.set("type", "text/html; charset=utf-8", d.place)
+		if n == 401 {
+			l.refuse(d, "cannot use a full URL in a 401 ErrorDocument directive --- ignoring!", "write a path of the site, or a text")
+			return
 		}
-		b := answer(d.place, "respond", p.inline())
-		b.keys.set("internal", true, d.place)
-		s.emit(cond{path: page, at: d.place}, b)
+		pages.Set(code, document.Literal(to), d.place)
+	default:
+		pages.Set(code, l.errorText(code, to, d), d.place)
 	}
+}
+
+// errorText is the path of a text of ErrorDocument, made at its first use.
+func (l *lowering) errorText(code, text string, d *directive) string {
+	s := l.site
+	if page := s.texts[text]; page != "" {
+		return page
+	}
+	page := "/" + s.unique("__error_"+code)
+	s.texts[text] = page
+	var p pairs
+	p.set("body", document.Literal(text), d.place)
+	if strings.Contains(text, "<") {
+		p.set("type", "text/html; charset=utf-8", d.place)
+	}
+	b := answer(d.place, "respond", p.inline())
+	b.keys.set("internal", true, d.place)
+	s.before = append(s.before, routed{cond: cond{path: page, at: d.place}, body: b})
+	return page
 }
 
 // userDir is UserDir.

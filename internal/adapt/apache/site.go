@@ -30,6 +30,9 @@ type site struct {
 
 	routes      []routed
 	group       string
+	pages       map[string]*directive // ErrorDocument of all that says nothing else
+	texts       map[string]string     // paths of its texts
+	before      []routed              // and what answers there
 	names       map[string]bool
 	closed      map[string]bool // conditions all of whose requests are taken
 	maps        map[string]string
@@ -141,7 +144,7 @@ func (l *lowering) hosts() {
 
 // newSite begins a site.
 func (l *lowering) newSite(d *directive, own, main []*directive) *site {
-	s := &site{at: d, own: own, main: main, names: map[string]bool{}, closed: map[string]bool{}, maps: map[string]string{}, constants: map[string]string{}, rewriteMaps: map[string]*directive{}}
+	s := &site{at: d, own: own, main: main, names: map[string]bool{}, closed: map[string]bool{}, texts: map[string]string{}, maps: map[string]string{}, constants: map[string]string{}, rewriteMaps: map[string]*directive{}}
 	place := document.Place{File: l.read.file0, Line: 1, Column: 1}
 	if d != nil {
 		place = d.place
