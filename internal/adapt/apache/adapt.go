@@ -3,6 +3,7 @@ package apache
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"millrace/internal/adapt/document"
@@ -83,8 +84,18 @@ func (l *lowering) nothing(t *document.Table, list []*directive) {
 		l.used[d] = true
 		switch {
 		case d.known == nil:
+		case d.known.unless && !d.on():
 		case d.known.refused != "":
 			l.refuse(d, fmt.Sprintf("%s is not carried over: %s", d.known.name, d.known.refused), "take it out, or keep what needs it behind Apache")
+		case d.name == "accessfilename" && !slices.Contains(d.texts(), ".htaccess"):
+			l.refuse(d, "AccessFileName: files that hold rules of folders are called .htaccess", "rename them, or write their rules into <Directory>")
+		case d.name == "addencoding":
+			for _, ext := range d.texts()[1:] {
+				if !slices.Contains([]string{"gz", "tgz", "z", "bz2", "xz"}, extension(ext)) {
+					l.refuse(d, fmt.Sprintf("AddEncoding of .%s: files are sent without Content-Encoding", extension(ext)), "keep the file unpacked beside it, and set precompressed in millrace.toml")
+				}
+			}
+			t.Comment("AddEncoding: an archive is sent as it is, and stays one")
 		case d.known.nothing != "":
 			t.Comment(fmt.Sprintf("%s: %s", d.known.name, d.known.nothing))
 		}

@@ -334,19 +334,6 @@ func (l *lowering) fallback(a area, c *conf, on cond) {
 	p.set("to", document.Literal(to), d.place)
 	p.set("repeat", true, d.place)
 	l.site.emit(of, answer(d.place, "rewrite", p.inline()))
-	folder := on.clone() // a folder without an index is no resource either
-	if folder.regexp == "" && len(c.indexes()) > 0 {
-		folder.regexp = "/$"
-		folder.exists.set(text, "folder", d.place)
-		for _, name := range c.indexes() {
-			if !strings.Contains(name, "/") {
-				folder.exists.set(text+name, "none", d.place)
-			}
-		}
-		if !c.has(optIndexes) {
-			l.site.emit(folder, answer(d.place, "rewrite", p.inline()))
-		}
-	}
 }
 
 // programs is a folder of ScriptAlias.

@@ -383,8 +383,12 @@ func (l *lowering) params(c *conf, protocol string) *document.Table {
 			t.Set(p.name, text, p.at)
 		}
 	}
-	if name := c.text("ssluser"); name != "" {
-		t.Set("REMOTE_USER", "{tls.client.cn}", c.get("ssluser").place)
+	if d := c.get("sslusername"); d != nil {
+		value := variables["SSL:"+d.arg(0)]
+		if value == "" {
+			l.refuse(d, "SSLUserName "+d.arg(0)+" is not known here", "SSL_CLIENT_S_DN and SSL_CLIENT_S_DN_CN are")
+		}
+		t.Set("REMOTE_USER", value, d.place)
 	}
 	return t
 }

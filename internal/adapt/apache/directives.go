@@ -18,6 +18,7 @@ type known struct {
 	section bool
 	nothing string // it has no meaning here, and why; it becomes a comment
 	refused string // why it is not carried over
+	unless  bool   // unless it is Off
 }
 
 var directives = readTable(directiveTable)
@@ -43,7 +44,8 @@ var modules = func() map[string]bool {
 }()
 
 // readTable reads lines of a name, where it may stand, what it takes, and "="
-// with a reason why it is a comment, or "!" with one why it is refused.
+// with a reason why it is a comment, "!" with one why it is refused, or "?" with
+// one why it is unless it is Off.
 func readTable(text string) map[string]*known {
 	all := make(map[string]*known)
 	for line := range strings.Lines(text) {
@@ -76,6 +78,9 @@ func readTable(text string) map[string]*known {
 			}
 			if reason, ok := strings.CutPrefix(why, "! "); ok {
 				k.refused = reason
+			}
+			if reason, ok := strings.CutPrefix(why, "? "); ok {
+				k.refused, k.unless = reason, true
 			}
 			all[strings.ToLower(name)] = k
 		}

@@ -53,3 +53,36 @@ func extensionsOfSection(d *directive) []string {
 	}
 	return nil
 }
+
+// matchedScripts takes ProxyPassMatch ^/(.*\.php)$ fcgi://HOST/DOCUMENTROOT/$1
+// for AddHandler, too: where its folder is the one that the paths are of.
+func (l *lowering) matchedScripts(list []*directive) []*directive {
+	root := ""
+	for _, d := range list {
+		if d.name == "documentroot" {
+			root = strings.TrimRight(l.path(d.arg(0)), "/")
+		}
+	}
+	out := make([]*directive, 0, len(list))
+	for _, d := range list {
+		if d.name == "virtualhost" {
+			d.within = l.matchedScripts(d.within)
+		}
+		if d.name != "proxypassmatch" || len(d.args) < 2 || root == "" {
+			out = append(out, d)
+			continue
+		}
+		exts := scriptEnds(d.arg(0))
+		address, ok := strings.CutSuffix(strings.TrimSuffix(d.arg(1), "$1"), root+"/")
+		if !strings.HasPrefix(d.arg(0), "^/(") || !strings.HasSuffix(d.arg(1), "/$1") || exts == nil || !ok || !strings.Contains(address, "fcgi://") {
+			out = append(out, d)
+			continue
+		}
+		add := &directive{name: "addhandler", shown: d.shown, place: d.place, known: d.known, args: []arg{{"proxy:" + address, d.args[1].place}}}
+		for _, ext := range exts {
+			add.args = append(add.args, arg{ext, d.args[0].place})
+		}
+		out = append(out, add)
+	}
+	return out
+}

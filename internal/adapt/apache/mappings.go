@@ -301,10 +301,32 @@ func (l *lowering) folderRules(set *ruleset, m *mapping, a area, areas []area, a
 		}
 	}
 	w.guard = l.guardOf(prefix)
+	if exts := l.scriptsIn(a); len(exts) > 0 && m.prefix == "/" {
+		w.script = cond{regexp: "^" + quoteMeta(strings.TrimSuffix(prefix, "/")) + `(?P<script>/.*?\.(?:` + strings.Join(exts, "|") + "))/", at: set.at.place}
+		w.script.exists.set(strings.ReplaceAll(m.folder, "{", "{{")+quoteBraces(strings.TrimSuffix(prefix, "/"))+"{script}", "file", set.at.place)
+	}
 	l.rules(set, w)
 	if several && prefix != "/" {
 		s.emit(cond{path: prefix + "*", at: set.at.place}, jump(set.at.place, after))
 	}
+}
+
+func quoteBraces(text string) string { return strings.ReplaceAll(text, "{", "{{") }
+
+// scriptsIn are the extensions of scripts in an area, as expressions.
+func (l *lowering) scriptsIn(a area) []string {
+	var all []string
+	for _, h := range l.holding(a, nil).byHandler() {
+		if name := handlerName(h.d); name == "php" || name == "cgi-script" || name == "fcgid-script" || strings.HasPrefix(name, "proxy:") {
+			for _, e := range h.exts {
+				all = append(all, quoteMeta(e))
+			}
+		}
+	}
+	if l.guessPHP && len(all) == 0 {
+		all = []string{"php"}
+	}
+	return all
 }
 
 func (l *lowering) has(set *ruleset, f func(*directive) bool) bool {

@@ -629,7 +629,7 @@ func (l *lowering) hostHeader(d *directive, c *conf, b *proxied) {
 func (l *lowering) reverses(d *directive, prefix string, c *conf, b *proxied) {
 	s := l.site
 	location, domain, cookie := document.Inline(), document.Inline(), document.Inline()
-	list := append(slices.Clone(c.reverse), s.all("proxypassreverse", "proxypassreversecookiedomain", "proxypassreversecookiepath")...)
+	list := append(s.all("proxypassreverse", "proxypassreversecookiedomain", "proxypassreversecookiepath"), c.reverse...)
 	any := false
 	for _, r := range list {
 		words := r.texts()

@@ -20,6 +20,7 @@ type rewriting struct {
 	after  string // the group that a request goes on with behind the rules
 	files  string // the same, for one whose path has become that of a file
 	here   cond   // what each route of the rules must hold beside
+	script cond   // a script that is there, with more behind its name
 }
 
 // rules lowers a set. It reports whether a request must be sent past some of
@@ -129,6 +130,9 @@ func (l *lowering) rule(r *rule, w *rewriting, later []rule, done *[]string, lab
 		return
 	}
 	target := &c
+	if w.script.regexp != "" && len(later) == 0 && (len(c.exists) > 0 || slices.ContainsFunc(c.not, func(p pair) bool { return p.name == "exists" })) {
+		l.site.emit(w.script, jump(d.place, w.after)) // its file is the script
+	}
 	if len(rest.stages) > 0 {
 		l.stages(c, rest.stages, b, label)
 	} else {
@@ -435,6 +439,8 @@ func (l *lowering) proxied(r *rule, w *rewriting, to, query string) body {
 		}
 		b.keys.set("rewrite", path, d.args[1].place)
 	}
-	b.keys = append(b.keys, l.around(l.site.base, b.what, "")...)
+	b.keys = append(b.keys, l.around(l.site.base, "upstream", b.what)...)
+	l.hostHeader(d, l.site.base, &b)
+	l.reverses(d, "/", l.site.base, &b)
 	return b.body
 }

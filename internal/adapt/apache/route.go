@@ -203,6 +203,9 @@ func (s *site) emit(c cond, b body) {
 // write puts the routes into the document.
 func (s *site) write() {
 	for _, r := range append(s.before, s.routes...) {
+		if s.always != nil && r.body.keys.get("headers") == nil && (r.body.keys.get("redirect") != nil || r.body.keys.get("respond") != nil) {
+			r.body.keys = append(r.body.keys, pair{"headers", s.always, r.body.at})
+		}
 		t := s.table.Append("route", r.body.at)
 		for _, text := range r.body.comments {
 			t.Comment(text)

@@ -29,7 +29,7 @@ func (l *lowering) server() {
 			l.daemons[d.arg(0)] = d
 		}
 	}
-	l.top = byExtension(l.top)
+	l.top = l.matchedScripts(byExtension(l.top))
 	l.hosts()
 	l.settings(t)
 	l.guessPHP = !l.read.whole && l.leadsToPHP(l.top)
@@ -451,10 +451,10 @@ func (l *lowering) wide(s *site) {
 		}
 	}
 	s.headersHere = elsewhere
-	if !elsewhere {
-		if h := l.headers(s.base.headers); !h.Empty() {
-			t.Set("headers", h, s.base.headers[0].place)
-		}
+	if h := l.headers(s.base.headers); !h.Empty() && !elsewhere {
+		t.Set("headers", h, s.base.headers[0].place)
+	} else if !h.Empty() {
+		s.always = h // of what has no section of its own
 	}
 	s.pages = s.base.errors
 	if s.root != "" {

@@ -41,6 +41,7 @@ type site struct {
 	rewriteMaps map[string]*directive
 	passAuth    bool
 	headersHere bool // headers are those of each route
+	always      *document.Table
 }
 
 // both are the directives of the main server, and then of the host itself.

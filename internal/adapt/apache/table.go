@@ -50,25 +50,18 @@ RLimitCPU,RLimitMEM,RLimitNPROC svd 1-2
 RequestReadTimeout sv 1+
 ServerTokens s 1
 ServerSignature svd 1 = error pages do not name the server
-TraceEnable sv 1
 HostnameLookups svd 1
 UseCanonicalName svd 1
-UseCanonicalPhysicalPort svd 1
-AccessFileName sv 1+
 AllowOverride d 1+
-AllowOverrideList d 1+
 AllowEncodedSlashes sv 1
 AcceptPathInfo svd 1
 EnableSendfile,EnableMMAP,FileETag svd 1+ = files are sent as the system does it best, and have an ETag of size and time
-ContentDigest svd flag
 DefaultRuntimeDir s 1 = there is nothing of the kind
 HttpProtocolOptions sv 1+
 Protocols sv 1+
 ProtocolsHonorOrder sv flag = HTTP/2 goes before HTTP/1.1
 H2Direct,H2Upgrade,H2Push,H2MaxSessionStreams,H2WindowSize,H2MinWorkers,H2MaxWorkers,H2MaxWorkerIdleSeconds,H2StreamMaxMemSize,H2SerializeHeaders,H2ModernTLSOnly,H2TLSWarmUpSize,H2TLSCoolDownSecs,H2Padding,H2OutputBuffering svd 1+ = HTTP/2 is tuned by itself
 MergeSlashes sv flag
-QualifyRedirectURL svd flag
-RegexDefaultOptions s 1+
 StrictHostCheck sv flag = a host that no site names is answered by the default site
 UnsetEnv svd 1+
 SetEnv svd 1-2
@@ -90,26 +83,22 @@ LogIOTrackTTFB,LogIOTrackTTFU,ForensicLog svd 1 = there is nothing of the kind
 
 Options svd 1+
 DirectoryIndex svd 1+
-DirectoryIndexRedirect svd 1
 DirectorySlash svd 1
 DirectoryCheckHandler svd flag = a handler that was set answers for a folder too
 FallbackResource svd 1-2
 IndexOptions,IndexOrderDefault svd 1+ = listings have a look of their own
-IndexIgnore,IndexIgnoreReset svd 1+
+IndexIgnore svd 1+
 AddIcon,AddIconByEncoding,AddIconByType,AddAlt,AddAltByEncoding,AddAltByType,DefaultIcon,IndexHeadInsert,IndexStyleSheet,AddDescription,HeaderName,ReadmeName svd 1+ = listings have a look of their own
 
 Alias svd 1-2
 AliasMatch,ScriptAliasMatch sv 2
 ScriptAlias svd 1-2
-AliasPreservePath svd flag
 Redirect svd 1-3
 RedirectMatch svd 1-3
 RedirectPermanent,RedirectTemp svd 2
-RedirectRelative svd flag
 UserDir sv 1+
-VirtualDocumentRoot,VirtualScriptAlias sv 1
+VirtualDocumentRoot sv 1
 VirtualDocumentRootIP,VirtualScriptAliasIP sv 1 ! folders by the address of the server are not carried over
-SimpleVhost sv 1
 
 RewriteEngine svd flag
 RewriteOptions svd 1+
@@ -123,33 +112,24 @@ AddHandler svd 2+
 SetHandler svd 1-2
 RemoveHandler,RemoveType svd 1+
 AddType svd 2+
-ForceType,DefaultType svd 1
+ForceType svd 1
 TypesConfig s 1
 MimeMagicFile sv 1 = types are known by extensions
-AddEncoding,AddLanguage,AddCharset,RemoveEncoding,RemoveLanguage,RemoveCharset,AddInputFilter,RemoveInputFilter,RemoveOutputFilter svd 1+
 AddOutputFilter svd 2+
 SetOutputFilter svd 1
 SetInputFilter svd 1 ! filters of requests are not carried over
 AddDefaultCharset svd 1
-DefaultLanguage,LanguagePriority,ForceLanguagePriority svd 1+
-CacheNegotiatedDocs svd flag
-ModMimeUsePathInfo,MultiviewsMatch svd 1+
 Action,Script svd 2-3 ! a program that answers for a type of files: write SetHandler or ScriptAlias
-ScriptInterpreterSource svd 1
 ScriptSock,ScriptLog,ScriptLogLength,ScriptLogBuffer,CGIDScriptTimeout svd 1 = what programs write to their standard error is in the error log
-CGIPassAuth svd flag
-CGIVar svd 2
 
 AuthType,AuthName svd 1
 AuthUserFile svd 1
 AuthGroupFile svd 1
 AuthBasicProvider svd 1+
-AuthBasicAuthoritative,AuthUserFileAuthoritative svd flag
 AuthBasicFake svd 1-2 ! a made-up name and password
 AuthBasicUseDigestAlgorithm svd 1-2 ! digests are refused: the passwords' hashes are not those of Basic
 AuthDigestProvider,AuthDigestDomain,AuthDigestQop,AuthDigestNonceLifetime,AuthDigestAlgorithm svd 1+ ! Digest is not spoken: browsers know Basic over TLS
 AuthMerging svd 1
-AuthzSendForbiddenOnFailure svd flag
 Satisfy svd 1
 Require svd 1+
 Order,Allow,Deny svd 1+
@@ -165,15 +145,10 @@ ErrorDocument svd 2
 ProxyPass,ProxyPassMatch svd 1+
 ProxyPassReverse svd 1-2
 ProxyPassReverseCookieDomain,ProxyPassReverseCookiePath svd 2-3
-ProxyPassInherit,ProxyPassInterpolateEnv svd flag
 ProxyPreserveHost,ProxyErrorOverride svd 1+
-ProxyRequests sv flag
-ProxyVia sv 1
 ProxyTimeout sv 1
-ProxyAddHeaders svd flag
 ProxyIOBufferSize,ProxyReceiveBufferSize,ProxyMaxForwards,ProxyStatus,ProxyBadHeader sv 1 = back ends are spoken to in a way of its own
 ProxySet svd 1+
-ProxyFCGIBackendType svd 1
 ProxyFCGISetEnvIf svd 2-3 ! Apache's expressions are not carried over
 ProxyRemote,ProxyRemoteMatch,ProxyBlock,NoProxy,ProxyDomain,AllowCONNECT sv 1+ ! millrace is no forward proxy
 BalancerMember svd 1+
@@ -181,7 +156,7 @@ BalancerGrowth,BalancerInherit,BalancerPersist sv 1 = members are those of the f
 
 SSLEngine sv 1
 SSLCertificateFile,SSLCertificateKeyFile,SSLCertificateChainFile sv 1
-SSLCACertificateFile,SSLCACertificatePath svd 1
+SSLCACertificateFile svd 1
 SSLVerifyClient svd 1
 SSLVerifyDepth svd 1 = chains are followed to their root
 SSLProtocol sv 1+
@@ -193,8 +168,7 @@ SSLUserName svd 1
 SSLRequireSSL svd 0
 SSLRequire svd 1+ ! Apache's expressions are not carried over
 SSLRenegBufferSize svd 1 = connections are not renegotiated
-SSLProxyEngine sv flag
-SSLProxyVerify,SSLProxyVerifyDepth,SSLProxyCheckPeerCN,SSLProxyCheckPeerName,SSLProxyCheckPeerExpire sv 1
+SSLProxyVerify sv 1
 SSLProxyCACertificateFile,SSLProxyMachineCertificateFile sv 1
 SSLProxyProtocol,SSLProxyCipherSuite sv 1+ = TLS is set as is safe today
 SSLCARevocationFile,SSLCARevocationPath,SSLCARevocationCheck sv 1 ! lists of revoked certificates are not read: give certificates short lives
@@ -213,22 +187,19 @@ DeflateInflateLimitRequestBody,DeflateInflateRatioLimit,DeflateInflateRatioBurst
 ExtendedStatus s flag = the status always has all
 SeeRequestTail s flag = the status always has all
 FcgidIPCDir,FcgidProcessTableFile s 1 = processes are known without files
-FcgidMaxProcesses,FcgidMaxProcessesPerClass,FcgidMinProcessesPerClass,FcgidMaxRequestsPerProcess,FcgidIdleTimeout,FcgidProcessLifeTime,FcgidIOTimeout,FcgidBusyTimeout,FcgidConnectTimeout,FcgidMaxRequestLen,MaxProcessCount,DefaultMaxClassProcessCount,DefaultMinClassProcessCount,MaxRequestLen,IPCCommTimeout,IPCConnectTimeout,BusyTimeout,IdleTimeout,ProcessLifeTime,MaxRequestsPerProcess sv 1
+FcgidMaxProcesses,FcgidMaxProcessesPerClass,FcgidMinProcessesPerClass,FcgidMaxRequestsPerProcess,FcgidIdleTimeout,FcgidProcessLifeTime,FcgidIOTimeout,FcgidBusyTimeout,FcgidMaxRequestLen,MaxProcessCount,DefaultMaxClassProcessCount,DefaultMinClassProcessCount,MaxRequestLen,IPCCommTimeout,BusyTimeout,IdleTimeout,ProcessLifeTime,MaxRequestsPerProcess sv 1
 FcgidIdleScanInterval,FcgidBusyScanInterval,FcgidErrorScanInterval,FcgidZombieScanInterval,FcgidSpawnScore,FcgidSpawnScoreUpLimit,FcgidTerminationScore,FcgidTimeScore,FcgidMaxRequestInMem,FcgidOutputBufferSize,FcgidWin32PreventOrphans,SpawnScore,TerminationScore,IdleScanInterval,ErrorScanInterval,BusyScanInterval,ZombieScanInterval,SocketPath,SharememPath,OutputBufferSize svd 1 = workers are started and stopped as they are needed
-FcgidInitialEnv,DefaultInitEnv,FcgidCmdOptions sv 1+
+FcgidInitialEnv,DefaultInitEnv sv 1+
 FcgidWrapper,FCGIWrapper svd 1-3
-FcgidFixPathinfo,FcgidPassHeader,FcgidAccessCheckerAuthoritative,FcgidAuthenticatorAuthoritative,FcgidAuthorizerAuthoritative svd 1
-FcgidAccessChecker,FcgidAuthenticator,FcgidAuthorizer svd 1-2
 FastCgiServer,FastCgiExternalServer,FastCgiConfig,FastCgiIpcDir,FastCgiWrapper sv 1+ ! mod_fastcgi is gone: write FcgidWrapper, or SetHandler "proxy:fcgi://…"
 
 WSGIScriptAlias sv 2+
 WSGIScriptAliasMatch sv 2+
 WSGIDaemonProcess sv 1+
-WSGIProcessGroup,WSGIApplicationGroup svd 1
+WSGIProcessGroup svd 1
 WSGIPythonHome,WSGIPythonPath s 1
-WSGIPassAuthorization,WSGIScriptReloading,WSGIErrorOverride svd flag
+WSGIPassAuthorization svd flag
 WSGICallableObject svd 1
-WSGIImportScript sv 2+
 WSGISocketPrefix,WSGILazyInitialization,WSGIPythonOptimize,WSGIPythonWarnings,WSGIPythonHashSeed,WSGIPythonDontWriteBytecode,WSGIRestrictEmbedded,WSGIRestrictStdin,WSGIRestrictStdout,WSGIRestrictSignal,WSGIRestrictProcess,WSGIVerboseDebugging,WSGIDestroyInterpreter,WSGIAcceptMutex svd 1+ = workers are millrace's own
 WSGIChunkedRequest,WSGIMapHEADToGET,WSGIIgnoreActivity,WSGIEnableSendfile,WSGICaseSensitivity svd 1 = it is always so here, or has no meaning
 WSGIDispatchScript,WSGIAuthUserScript,WSGIAuthGroupScript,WSGIAccessScript svd 1+ ! scripts that decide for mod_wsgi: use auth
@@ -240,8 +211,6 @@ php_value,php_flag,php_admin_value,php_admin_flag svd 2
 ServerType,ResourceConfig,AccessConfig s 1 = older servers had it
 SecRuleEngine,SecRule,SecAction,SecRequestBodyAccess svd 1+ ! mod_security's rules are not carried over
 ModPagespeed svd 1+ ! pages are sent as they are
-SpellingCheck,CheckSpelling,CheckCaseOnly svd flag
-CheckBasenameMatch svd flag
 XBitHack svd 1 ! server-side includes are not carried out
 SSILegacyExprParser,SSIErrorMsg,SSITimeFormat,SSIUndefinedEcho,SSIStartTag,SSIEndTag svd 1+ ! server-side includes are not carried out
 CacheEnable,CacheDisable svd 1-2 ! write cache in the route of millrace.toml: Apache's cache has other rules
@@ -252,4 +221,52 @@ Substitute svd 1 ! bodies are sent as they are
 ProxyHTMLEnable,ProxyHTMLURLMap,ProxyHTMLExtended svd 1+ ! bodies are sent as they are
 SetOutputFilterByType svd 1+ ! write AddOutputFilterByType
 BandWidthModule,SetRateLimit svd 1 ! the rate of a response is not limited
+
+TraceEnable sv 1 = TRACE is answered by no file, and echoed by nothing
+UseCanonicalPhysicalPort svd 1 = the port is the one that was asked for
+AccessFileName sv 1+
+AllowOverrideList d 1+ = whatever a .htaccess may say is heard
+ContentDigest svd flag ? responses have no Content-MD5
+QualifyRedirectURL svd flag = the place of a redirect is as it is written
+RegexDefaultOptions s 1+ = expressions are RE2's, with its own defaults
+DirectoryIndexRedirect svd 1 ! a folder is answered by its index, and not by a redirect to it: write RedirectMatch
+IndexIgnoreReset svd 1+ = names that begin with a dot are not listed
+AliasPreservePath svd flag ? an Alias within a <Location> is not carried over: write it outside
+RedirectRelative svd flag = the place of a redirect is as it is written
+VirtualScriptAlias sv 1 ! programs of folders that are another for each host
+DefaultType svd 1 = it has no effect since Apache 2.4
+AddEncoding svd 2+
+AddLanguage,DefaultLanguage svd 1+ = no language is told of files, and none is chosen: each name is one file
+AddCharset svd 2+ = the charset goes by AddDefaultCharset, and by the AddType of an extension
+RemoveEncoding,RemoveLanguage,RemoveCharset svd 1+ = there is nothing to take away
+LanguagePriority,ForceLanguagePriority,MultiviewsMatch svd 1+ = no language is chosen: each name is one file
+CacheNegotiatedDocs svd flag = no language is chosen: each name is one file
+AddInputFilter svd 2+ ! filters of requests are not carried over
+RemoveInputFilter,RemoveOutputFilter svd 1+ = there is nothing to take away
+ModMimeUsePathInfo svd flag ? the type of a file goes by its name, not by what follows it
+ScriptInterpreterSource svd 1 = programs say themselves what runs them, in their first line
+CGIPassAuth svd flag = a program is told the Authorization header only where the server asks for no password itself
+CGIVar svd 2 ! the variables of CGI are those of the standard
+AuthBasicAuthoritative,AuthUserFileAuthoritative svd flag = there is one file of users, which decides
+AuthzSendForbiddenOnFailure svd flag ? who gives a wrong name is asked again: 401
+ProxyPassInherit svd flag = what is proxied outside of the <VirtualHost> is proxied within
+ProxyPassInterpolateEnv svd flag ? addresses of back ends are known when millrace starts
+ProxyRequests sv flag ? millrace is no forward proxy
+ProxyVia sv 1 = no Via is added
+ProxyAddHeaders svd flag = back ends are told X-Forwarded-For, -Host and -Proto
+ProxyFCGIBackendType svd 1 = every FastCGI program is told its script as php-fpm wants it
+SSLCACertificatePath svd 1 ! roots are read from a file: write SSLCACertificateFile
+SSLProxyEngine sv flag = back ends with https are spoken to over TLS
+SSLProxyVerifyDepth,SSLProxyCheckPeerCN,SSLProxyCheckPeerName,SSLProxyCheckPeerExpire sv 1 = a certificate that is looked at must be for the name, and in time
+FcgidConnectTimeout,IPCConnectTimeout sv 1 = a process is given a request when it is ready
+FcgidCmdOptions sv 1+ ! settings of one program: make an app of it in millrace.toml
+FcgidFixPathinfo,FcgidPassHeader svd 1 = programs have all headers, and PATH_INFO as the standard says
+FcgidAccessCheckerAuthoritative,FcgidAuthenticatorAuthoritative,FcgidAuthorizerAuthoritative svd 1 = it is for the programs that decide who may
+FcgidAccessChecker,FcgidAuthenticator,FcgidAuthorizer svd 1-2 ! write auth = { app = "NAME" } in the route of millrace.toml
+WSGIApplicationGroup svd 1 = each app has interpreters of its own
+WSGIScriptReloading svd flag = millrace reload loads an app anew
+WSGIErrorOverride svd flag ? write error_pages_of_apps in millrace.toml
+WSGIImportScript sv 2+ = an app is imported before its first request
+SpellingCheck,CheckSpelling,CheckCaseOnly svd flag ? names are not guessed
+CheckBasenameMatch svd flag = names are not guessed
 `
