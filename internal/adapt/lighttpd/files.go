@@ -85,10 +85,13 @@ func (l *lowering) aliases(gateways []*gateway, all []known) []*route {
 
 // documents are the routes of the folder of a site: that of evhost or simple-vhost,
 // where it is there, else server.document-root.
-func (l *lowering) documents(h hostCase, gateways []*gateway, all []known) []*route {
+func (l *lowering) documents(gateways []*gateway, all []known) []*route {
 	var out []*route
-	for _, t := range l.hostTrees(h, all) {
+	for _, t := range l.hostTrees(all) {
 		out = append(out, l.physical(t, gateways, all)...)
+		if len(t.conds) == 0 { // which takes all that is left
+			return out
+		}
 	}
 	s := l.effective("server.document-root", all)
 	if s == nil || s.value.text == "" {

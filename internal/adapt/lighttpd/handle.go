@@ -37,7 +37,7 @@ func (l *lowering) routes(t *document.Table, h hostCase, all []known) {
 		conds := condsOf(lf.path)
 		routes := l.handle(h, lf.all)
 		in := group
-		if len(conds) > 0 && len(routes) > 3 {
+		if len(conds) > 0 && (len(routes) > 3 || tooMany(conds, routes)) {
 			in = "case-" + strconv.Itoa(i+1)
 			l.emit(t, group, []*route{(&route{at: conds[0].at}).set("goto", in, conds[0].at).when(conds...)})
 			conds = nil
@@ -47,6 +47,18 @@ func (l *lowering) routes(t *document.Table, h hostCase, all []known) {
 		}
 		l.emit(t, in, routes)
 	}
+}
+
+// tooMany reports whether there are conditions of routes that cannot stand beside
+// others.
+func tooMany(conds []cond, routes []*route) bool {
+	return slices.ContainsFunc(routes, func(r *route) bool {
+		_, rest, possible := join(append(slices.Clone(conds), r.conds...))
+		if possible && len(rest) > 0 {
+			_, rest, possible = join(rest)
+		}
+		return possible && len(rest) > 0
+	})
 }
 
 // handled reports whether a setting bears on what answers.
@@ -74,7 +86,7 @@ func (l *lowering) notFile(h hostCase, all []known, done string) []*route {
 			if s := l.effective("auth.require", lf.all); s != nil && slices.ContainsFunc(s.value.items, func(of item) bool { return of.key != "" && of.key != "/" }) {
 				l.problems.Add(s.at, "auth.require of some paths cannot be carried over beside url.rewrite-if-not-file, which takes requests away from them", "protect the paths that it rewrites to as well, by \"\" => (…)")
 			}
-			for _, p := range l.places(h, lf.all) {
+			for _, p := range l.places(lf.all) {
 				for _, r := range l.rules(b, notFileNames) {
 					next := l.rewrite(h, b, r, done, done)
 					next.when(append(slices.Clone(p.conds), cond{key: "exists", name: p.file, value: "file", not: true, at: r.at})...)
@@ -98,7 +110,7 @@ type filePlace struct {
 }
 
 // places are those of aliases and of the document root.
-func (l *lowering) places(h hostCase, all []known) []filePlace {
+func (l *lowering) places(all []known) []filePlace {
 	var out []filePlace
 	if s := l.effective("alias.url", all); s != nil {
 		for _, of := range s.value.items {
@@ -135,6 +147,12 @@ func (l *lowering) denied(all []known) []*route {
 	}
 	if s == nil || len(s.value.items) == 0 {
 		return nil
+	}
+	if slices.ContainsFunc(s.value.items, func(of item) bool { return of.value.string() == "" }) {
+		if not {
+			return nil
+		}
+		return []*route{forbidden(s.at)}
 	}
 	c := cond{key: "regexp", value: endings(s.value.items, func(of item) string { return of.value.string() }), not: not, at: s.at}
 	return []*route{forbidden(s.at, c)}
@@ -176,6 +194,9 @@ func (l *lowering) handle(h hostCase, all []known) []*route {
 		early, late = slices.DeleteFunc(early, func(r *route) bool { return slices.Contains(redirects, r) }), append(late, redirects...)
 	}
 	for _, r := range early {
+		if len(r.conds) == 0 { // whatever is asked for
+			return []*route{r}
+		}
 		of := d
 		of.bare = l.after("access", "setenv") && r.get("respond") != nil || l.after("redirect", "setenv") && r.get("redirect") != nil
 		out = append(out, of.around(r))
@@ -189,7 +210,7 @@ func (l *lowering) handle(h hostCase, all []known) []*route {
 		for i, r := range late {
 			asked[i] = d.around(r.copy())
 		}
-		return append(asked, d.expiring(func(d decoration) []*route { return l.answers(h, d, gateways, all) })...)
+		return append(asked, d.expiring(func(d decoration) []*route { return l.answers(d, gateways, all) })...)
 	})...)
 }
 
@@ -212,7 +233,7 @@ func (l *lowering) allGateways(all []known) []*gateway {
 }
 
 // answers are the routes that answer, with what is said of them.
-func (l *lowering) answers(h hostCase, d decoration, gateways []*gateway, all []known) []*route {
+func (l *lowering) answers(d decoration, gateways []*gateway, all []known) []*route {
 	var out []*route
 	for _, g := range gateways {
 		if !g.local && !g.authorizer {
@@ -221,7 +242,7 @@ func (l *lowering) answers(h hostCase, d decoration, gateways []*gateway, all []
 	}
 	out = append(out, l.aliases(gateways, all)...)
 	out = append(out, l.userDirs(all)...)
-	out = append(out, l.documents(h, gateways, all)...)
+	out = append(out, l.documents(gateways, all)...)
 	for i := range out {
 		out[i] = d.around(out[i])
 	}

@@ -378,6 +378,9 @@ func both(listen []string) []string {
 // site writes what is the same for all requests of a site, and its routes.
 func (l *lowering) site(t *document.Table, h hostCase, all []known) {
 	if len(h.hosts) > 0 {
+		if h.of != nil {
+			t.Comment("the port that a client names with the host is not looked at")
+		}
 		t.Set("hosts", h.hosts, h.at)
 	}
 	l.handlers, l.site404 = map[string]string{}, l.handler404(all)

@@ -185,12 +185,16 @@ func join(conds []cond) (m match, rest []cond, possible bool) {
 			}
 		}
 	}
-	if have, ok := m.one["uri"]; ok { // beside which there is no regexp
-		if re, both := m.one["regexp"]; both {
-			delete(m.one, "regexp")
-			rest = append(rest, re)
-		}
-		m.one["uri"] = have
+	if re, both := m.one["regexp"]; both && m.one["uri"].key != "" { // beside which there is no regexp
+		delete(m.one, "regexp")
+		rest = append(rest, re)
+	}
+	// A second regexp for the path can stand among the values.
+	i := slices.IndexFunc(rest, func(c cond) bool { return c.key == "regexp" && !c.not })
+	if i >= 0 && !slices.ContainsFunc(m.of["value"], func(c cond) bool { return c.name == "{path}" }) {
+		c := rest[i]
+		m.of["value"] = append(m.of["value"], cond{key: "value", name: "{path}", value: "~" + c.value, at: c.at})
+		rest = slices.Delete(rest, i, i+1)
 	}
 	if path, ok := m.one["path"]; ok && !strings.HasSuffix(path.value, "*") {
 		re, has := m.one["regexp"]

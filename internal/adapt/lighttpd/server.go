@@ -226,9 +226,8 @@ func (l *lowering) errorPages(t *document.Table, all []known) {
 		}
 	}
 	if s := l.effective("server.error-handler", all); s != nil && s.value.text != "" {
-		to, _, _ := strings.Cut(s.value.text, "?")
-		pages.Set("4xx", document.Literal(to), s.at)
-		pages.Set("5xx", document.Literal(to), s.at)
+		pages.Set("4xx", withQuery(s.value.text), s.at)
+		pages.Set("5xx", withQuery(s.value.text), s.at)
 	}
 	l.missing(pages, all)
 	if pages.Empty() {
@@ -266,11 +265,20 @@ func (l *lowering) handler404(all []known) *setting {
 	return nil
 }
 
+// withQuery is a path with the query that it has, which may be none, in place of that
+// of the request.
+func withQuery(path string) string {
+	if !strings.Contains(path, "?") {
+		path += "?"
+	}
+	return document.Literal(path)
+}
+
 // handlerRoutes are the groups that missing has named: each begins anew with a path.
 func (l *lowering) handlerRoutes(t *document.Table) {
 	for _, path := range slices.Sorted(maps.Keys(l.handlers)) {
 		to := document.Inline()
-		to.Set("to", document.Literal(path), t.Place())
+		to.Set("to", withQuery(path), t.Place())
 		to.Set("repeat", true, t.Place())
 		l.emit(t, l.handlers[path], []*route{(&route{at: t.Place()}).set("rewrite", to, t.Place())})
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // hostTrees are the folders that are looked for before server.document-root.
-func (l *lowering) hostTrees(h hostCase, all []known) []tree {
+func (l *lowering) hostTrees(all []known) []tree {
 	if s := l.effective("evhost.path-pattern", all); s != nil && s.value.text != "" {
 		return l.evhost(s)
 	}
@@ -31,10 +31,12 @@ func (l *lowering) hostTrees(h hostCase, all []known) []tree {
 		root += "/" + document.Literal(below)
 	}
 	out := []tree{{root: root, conds: there(root), at: s.at}}
-	if of := l.effective("simple-vhost.default-host", all); of != nil && of.value.text != "" {
-		if path := folder(of.value.text); isFolder(path) {
-			out = append(out, tree{root: document.Literal(path), at: of.at})
-		}
+	other, at := "", s.at
+	if of := l.effective("simple-vhost.default-host", all); of != nil {
+		other, at = of.value.text, of.at
+	}
+	if path := folder(other); isFolder(path) {
+		out = append(out, tree{root: document.Literal(path), at: at})
 	}
 	return out
 }
