@@ -19,6 +19,7 @@ type place struct {
 	strip  string // but for this beginning of it
 	to     string // or this path is; "": the request's
 	at     document.Place
+	none   bool // there is no folder: nginx has one of its own
 }
 
 // files makes the routes of files.
@@ -32,6 +33,12 @@ func (s *site) files(st state) {
 
 func (s *site) filesAt(st state, p place) {
 	l := st.scope.level
+	if p.none {
+		r := s.add(st.group, st.when, p.at)
+		r.comment("There is no root: where nginx has its welcome page, nothing is found here.")
+		respond(r, 404, "", "", p.at)
+		return
+	}
 	index := s.index(st, p)
 	r := s.add(st.group, st.when, p.at)
 	r.set("files", s.filesTable(&st.scope, p, index), p.at)
@@ -82,6 +89,7 @@ func (s *site) placeOf(st *state) (place, bool) {
 	}
 	p := place{folder: root, at: st.scope.level.at}
 	if d == nil {
+		p.none = true
 		return p, true
 	}
 	p.at = d.at

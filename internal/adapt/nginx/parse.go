@@ -274,7 +274,7 @@ func (p *parser) find(name string) (paths []string, bad string) {
 // that it may stand there, and how many parameters it has.
 func (p *parser) check(list []*directive, context byte) {
 	for _, d := range list {
-		if p.rule(d, context) && !slices.Contains(raw, d.name) {
+		if p.rule(d, context) && !slices.Contains(raw, d.name) && d.name != "stream" && d.name != "mail" {
 			p.check(d.block, contextOf(d, context))
 		}
 	}

@@ -32,7 +32,7 @@ func newPattern(expr string, fold bool) (pattern, *refusedPattern) {
 	if fold {
 		prefix = "(?i)"
 	}
-	p.expr = prefix + plainEscapes(text)
+	p.expr = prefix + freeNames(plainEscapes(text))
 	re, err := regexp.Compile(p.expr)
 	if err != nil {
 		return p, cannot(expr, err)
@@ -143,6 +143,21 @@ func plainEscapes(expr string) string {
 		i++
 	}
 	return b.String()
+}
+
+// taken are names that mean something in every text: no group can have them.
+var taken = []string{"path", "uri", "request_uri", "query", "host", "port", "method", "scheme", "client", "user", "request_id", "header", "cookie", "auth", "env", "map", "tls", "status"}
+
+// freeNames puts "_" behind names of groups that are taken.
+func freeNames(expr string) string {
+	if !strings.Contains(expr, "(?") {
+		return expr
+	}
+	for _, name := range taken {
+		expr = strings.ReplaceAll(expr, "(?<"+name+">", "(?<"+name+"_>")
+		expr = strings.ReplaceAll(expr, "(?P<"+name+">", "(?P<"+name+"_>")
+	}
+	return expr
 }
 
 // named gives each group of an expression that has no name one of its own, so

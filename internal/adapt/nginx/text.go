@@ -203,8 +203,10 @@ func (s *scope) own(name string) (string, bool) {
 		}
 		return "", true // as nginx has it: empty
 	}
-	if slices.Contains(s.names, name) {
-		return "{" + name + "}", true
+	for _, group := range []string{name, name + "_"} {
+		if slices.Contains(s.names, group) && (group == name || slices.Contains(taken, name)) {
+			return "{" + group + "}", true
+		}
 	}
 	return "", false
 }

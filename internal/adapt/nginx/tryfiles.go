@@ -61,7 +61,7 @@ func (s *site) missing(st state) bool {
 	}
 	for _, d := range own {
 		target := d.arg(len(d.args) - 1)
-		if l.handler() == nil && strings.HasPrefix(target, "@") && d.arg(0) == "404" && len(own) == 1 {
+		if l.handler() == nil && l.last("root", "alias") != nil && strings.HasPrefix(target, "@") && d.arg(0) == "404" && len(own) == 1 {
 			p, ok := s.placeOf(&st)
 			if !ok {
 				return true
@@ -89,7 +89,7 @@ func (s *site) plainly(st state, items []attempt, last word, d *directive) bool 
 	if !ok {
 		return true
 	}
-	if p.to != "" || strings.Contains(p.folder, "{") {
+	if p.none || p.to != "" || strings.Contains(p.folder, "{") {
 		return false
 	}
 	list := make([]string, 0, len(items)+1)
