@@ -247,10 +247,10 @@ func (s *site) match(op string, args []word, subject string, st *state) (answer,
 		st.scope.names = append(slices.Clone(st.scope.names), nonEmpty(p.names)...)
 	default:
 		expr := p.expr
-		if p.groups > 0 {
+		if p.groups > 0 && s.usesGroups() {
 			s.captures++
 			var names []string
-			expr, names = named(expr, fmt.Sprintf("c%d_", s.captures))
+			expr, names = named(p, fmt.Sprintf("c%d_", s.captures))
 			st.scope.groups, st.scope.names = nil, append(slices.Clone(st.scope.names), names...)
 			for _, n := range names {
 				st.scope.groups = append(st.scope.groups, "{"+n+"}")

@@ -205,7 +205,7 @@ func (s *site) host(w word, dollar bool) ([]string, bool) {
 		expr := p.expr
 		if dollar && p.groups > 0 && s.hostGroup == nil {
 			var names []string
-			expr, names = named(expr, "host")
+			expr, names = named(p, "host")
 			s.names = append(s.names, names...)
 			for _, n := range names {
 				s.hostGroup = append(s.hostGroup, "{"+n+"}")

@@ -163,29 +163,39 @@ func freeNames(expr string) string {
 // named gives each group of an expression that has no name one of its own, so
 // that texts can name it beside the groups of other expressions. It returns the
 // names of all, the first group's first.
-func named(expr, prefix string) (string, []string) {
-	re, err := syntax.Parse(expr, syntax.Perl)
-	if err != nil {
-		return expr, nil
-	}
-	var names []string
-	var walk func(*syntax.Regexp)
-	walk = func(r *syntax.Regexp) {
-		if r.Op == syntax.OpCapture {
-			if r.Name == "" {
-				r.Name = fmt.Sprintf("%s%d", prefix, r.Cap)
+func named(p pattern, prefix string) (string, []string) {
+	var b strings.Builder
+	names, class, n := make([]string, p.groups), false, 0
+	for i := 0; i < len(p.expr); i++ {
+		c := p.expr[i]
+		b.WriteByte(c)
+		switch {
+		case c == '\\' && i+1 < len(p.expr):
+			i++
+			b.WriteByte(p.expr[i])
+		case class:
+			class = c != ']'
+		case c == '[':
+			class = true
+			if i+1 < len(p.expr) && p.expr[i+1] == ']' {
+				i++
+				b.WriteByte(']')
 			}
-			for len(names) < r.Cap {
-				names = append(names, "")
+		case c == '(' && i+1 < len(p.expr) && p.expr[i+1] != '?':
+			if n++; n < len(p.names) {
+				names[n-1] = fmt.Sprintf("%s%d", prefix, n)
+				b.WriteString("?P<" + names[n-1] + ">")
 			}
-			names[r.Cap-1] = r.Name
-		}
-		for _, sub := range r.Sub {
-			walk(sub)
+		case c == '(' && (strings.HasPrefix(p.expr[i:], "(?<") || strings.HasPrefix(p.expr[i:], "(?P<")):
+			if n++; n < len(p.names) {
+				names[n-1] = p.names[n]
+			}
 		}
 	}
-	walk(re)
-	return re.String(), names
+	if _, err := regexp.Compile(b.String()); err != nil {
+		return p.expr, nil
+	}
+	return b.String(), names
 }
 
 // union is an expression that matches where one of them does.

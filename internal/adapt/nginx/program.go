@@ -271,7 +271,9 @@ func (s *site) rewrites(d *directive, rest []*directive, st *state) (done bool) 
 		return always
 	}
 	if clear {
-		to = strings.TrimSuffix(to, "?") + "?"
+		if !strings.Contains(to, "?") {
+			to += "?" // which is an empty query
+		}
 	} else if strings.Contains(to, "?") {
 		to += "&{query}"
 	}

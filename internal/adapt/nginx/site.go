@@ -127,7 +127,7 @@ func (s *site) lower() {
 	before := len(s.routes)
 	s.phased = slices.ContainsFunc(s.routes, func(r *route) bool {
 		return r.get("rewrite") != nil || r.get("goto") != nil || len(r.when.paths) > 0 || slices.ContainsFunc(r.when.atoms, func(a atom) bool {
-			return a.op == 'f' || strings.Contains(a.subject, "{path}") || strings.Contains(a.subject, "{query")
+			return a.op == 'f' && strings.Contains(a.subject, "{") || strings.Contains(a.subject, "{path}") || strings.Contains(a.subject, "{query")
 		})
 	})
 	choices := order(s.locations, s.whole)
@@ -266,6 +266,10 @@ func (s *site) locate(l *location, when conditions, group string, base state) {
 	}
 	for _, d := range l.level.own("limit_except") {
 		s.limitExcept(d, st)
+	}
+	if l == s.whole { // whose own rewriting has been done
+		s.content(st)
+		return
 	}
 	s.steps(l.level.own(rewriting...), st)
 }
