@@ -68,7 +68,11 @@ func isHtaccess(path string) bool {
 
 // refuse says that a directive is not carried over, and why.
 func (l *lowering) refuse(d *directive, problem, hint string) {
-	l.problems.Add(placeOf(d), problem, hint)
+	at := placeOf(d)
+	if d == nil { // of the file as a whole
+		at = document.Place{File: l.read.file0, Line: 1, Column: 1}
+	}
+	l.problems.Add(at, problem, hint)
 }
 
 // path makes a path of the file absolute.

@@ -118,6 +118,7 @@ func (c *conf) with(list []*directive, in scope) *conf {
 			if begins("index") {
 				n.index, n.indexOff = nil, false
 			}
+			n.single[d.name] = d
 			n.indexOff = len(d.args) == 1 && strings.EqualFold(d.arg(0), "disabled")
 			if !n.indexOff {
 				n.index = append(slices.Clone(n.index), d.texts()...)

@@ -88,6 +88,27 @@ func readTable(text string) map[string]*known {
 	return all
 }
 
+// optionsRight checks the words of Options.
+func (r *reader) optionsRight(d *directive) bool {
+	signed, bare := false, false
+	for _, a := range d.args {
+		word := a.text
+		if word != "" && (word[0] == '+' || word[0] == '-') {
+			signed, word = true, word[1:]
+		} else {
+			bare = true
+		}
+		if _, ok := optionNames[strings.ToLower(word)]; !ok {
+			r.problems.Add(a.place, "Illegal option "+word, "there are Indexes, FollowSymLinks, SymLinksIfOwnerMatch, ExecCGI, Includes, IncludesNOEXEC, MultiViews, All and None")
+			return false
+		}
+	}
+	if signed && bare {
+		r.problems.Add(d.place, "Either all Options must start with + or -, or no Option may.", "write + before those without a sign, if they are to be added")
+	}
+	return !signed || !bare
+}
+
 var numbers = [...]string{"no", "one", "two", "three", "four", "five"}
 
 // arity checks how many words there are, in Apache's words.
@@ -106,6 +127,8 @@ func (r *reader) arity(d *directive, k *known) bool {
 		says = "must be On or Off"
 	case k.most == 0:
 		says = "takes no arguments"
+	case d.name == "rewriterule" || d.name == "rewritecond":
+		says = "bad argument line '" + strings.TrimSpace(d.raw) + "'"
 	case k.most < 0 && k.least <= 1:
 		says = "requires at least one argument"
 	case k.most < 0:
@@ -127,7 +150,11 @@ func (r *reader) arity(d *directive, k *known) bool {
 	default:
 		says = fmt.Sprintf("takes %s to %s arguments", numbers[k.least], numbers[k.most])
 	}
-	r.problems.Add(d.place, k.name+" "+says, fmt.Sprintf("there are %d here; one with blanks in it stands between quotes", n))
+	name := k.name
+	if strings.HasPrefix(says, "bad") {
+		name += ":"
+	}
+	r.problems.Add(d.place, name+" "+says, fmt.Sprintf("there are %d here; one with blanks in it stands between quotes", n))
 	return false
 }
 
@@ -139,18 +166,15 @@ func (d *directive) on() bool { return strings.EqualFold(d.arg(0), "on") }
 // allowed checks that a directive may stand where it does.
 func (r *reader) allowed(in *block, d *directive, k *known) bool {
 	where := byte('s')
-	section := ""
 	for b := in; b != nil; b = b.up {
 		switch b.name {
 		case "virtualhost":
 			if where == 's' {
-				where, section = 'v', "<VirtualHost>"
+				where = 'v'
 			}
 		case "":
-		case "proxy", "proxymatch", "limit", "limitexcept", "if", "elseif", "else", "requireall", "requireany", "requirenone":
-			where, section = 'd', "<"+directives[b.name].name+">"
 		default:
-			where, section = 'd', "<Directory/Location/Files>"
+			where = 'd'
 		}
 	}
 	if r.htaccess && where == 's' {
@@ -159,15 +183,28 @@ func (r *reader) allowed(in *block, d *directive, k *known) bool {
 	switch {
 	case strings.IndexByte(k.where, where) >= 0, where == 'h' && strings.IndexByte(k.where, 'd') >= 0 && !strings.Contains(" directory directorymatch location locationmatch proxy proxymatch ", " "+d.name+" "):
 		return true
-	case where == 'v' && k.where == "s" || where == 'd' && section != "" && (strings.HasPrefix(k.where, "s") && k.section || k.where == "s"):
+	case where == 'v' && k.where == "s":
 		shown := k.name
 		if k.section {
 			shown = "<" + k.name
 		}
-		r.problems.Add(d.place, fmt.Sprintf("%s cannot occur within %s section", shown, section), "move it out of the section")
+		r.problems.Add(d.place, fmt.Sprintf("%s cannot occur within <VirtualHost> section", shown), "move it out of the section")
 		return false
 	}
-	r.problems.Add(d.place, k.name+" not allowed here", "it belongs "+belongs(k.where))
+	says := k.name + " not allowed here"
+	shown := k.name
+	if k.section {
+		shown = "<" + shown
+	}
+	switch {
+	case d.name == "serveralias":
+		says = "ServerAlias only used in <VirtualHost>"
+	case d.name == "rewritebase":
+		says = "RewriteBase: only valid in per-directory config files"
+	case where == 'd' && in.name != "":
+		says = fmt.Sprintf("%s not allowed in <%s> context", shown, directives[in.name].name)
+	}
+	r.problems.Add(d.place, says, "it belongs "+belongs(k.where))
 	return false
 }
 

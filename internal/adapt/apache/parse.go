@@ -327,6 +327,11 @@ func (r *reader) directive(in *block, d *directive) {
 		return
 	}
 	switch d.name {
+	case "options":
+		if !r.optionsRight(d) {
+			return
+		}
+		*in.list = append(*in.list, d)
 	case "include", "includeoptional":
 		r.include(in, d)
 	case "define":
