@@ -203,7 +203,10 @@ func (l *lowering) partials(a area) []partial {
 	files := func(list []section) {
 		for i := range list {
 			if s := &list[i]; s.kind == "files" {
-				add(s, l.nameExpr(s))
+				expr := l.nameExpr(s)
+				if a.m.file == "" || tried(expr, "/"+a.m.file) { // of one file it is known
+					add(s, expr)
+				}
 			}
 		}
 	}

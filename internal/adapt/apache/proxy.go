@@ -645,7 +645,7 @@ func (l *lowering) reverses(d *directive, prefix string, c *conf, b *proxied) {
 				any = any || b.address == ""
 				continue
 			}
-			if of, ok := backendOf(from); ok && b.address != "" && of.address != b.address {
+			if of, ok := backendOf(from); ok && b.address != "" && of.address != b.address && words[0] != prefix {
 				continue
 			}
 			any = true

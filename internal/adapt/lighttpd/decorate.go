@@ -184,7 +184,7 @@ func parameter(name string) string {
 
 func (d decoration) http(r *route, kind string) bool {
 	name, _ := r.get(kind).(string)
-	return kind == "upstream" && strings.HasPrefix(name, "proxy-")
+	return kind == "upstream" && (name == "proxy" || strings.HasPrefix(name, "proxy-"))
 }
 
 func (d decoration) cgiEnvironment(r *route) {
@@ -220,6 +220,9 @@ func (l *lowering) guarded(d decoration, gateways []*gateway, all []known, make 
 				conds = []cond{{key: "regexp", value: endings(texts([]string{key}), func(of item) string { return of.key }), at: g.at}}
 			}
 			for _, r := range with(asking) {
+				if mount, is := r.get("mount").(string); is && strings.HasPrefix(key, "/") && !strings.HasPrefix(mount, key) && !strings.HasPrefix(key, mount+"/") {
+					continue // no path begins with both
+				}
 				out = append(out, r.when(conds...))
 			}
 			if len(conds) == 0 {

@@ -335,6 +335,11 @@ func (l *lowering) upstream(g *gateway, s *setting, hosts []item, all []known) s
 // let them by default.
 func (l *lowering) proxyUpgrade(t *document.Table, all []known) {
 	if s := l.effective("proxy.header", all); s != nil {
+		for _, of := range s.value.items {
+			if of.key != "upgrade" && (len(of.value.items) > 0 || enabled(of.value)) {
+				l.problems.Add(of.at, "proxy.header "+quote(of.key)+" is not carried over", "write rewrite, request_headers and reverse in a millrace.toml")
+			}
+		}
 		if v := s.value.get("upgrade"); v != nil && enabled(v) {
 			return
 		}

@@ -52,6 +52,9 @@ func (s *site) access(st state) []access {
 		allow, deny, whole := s.addresses_(rules)
 		if satisfyAny && (password != nil || asks != nil) {
 			switch {
+			case whole && len(allow) == 0: // nobody by an address
+				s.secrets(&all, password, asks, true, l)
+				return []access{all}
 			case whole:
 				in := all
 				in.state.when = st.when.with(atom{op: 'c', nets: allow})

@@ -268,6 +268,10 @@ func (s *site) fileCondition(op, path word, st *state) (answer, bool) {
 		s.a.problem(op.at, fmt.Sprintf("unexpected %q in condition", op.text), "of files, -f, -d and -e are known here")
 		return no, false
 	}
+	if st.scope.script == nil && st.scope.level.last("fastcgi_split_path_info") != nil && strings.Contains(path.text, "$fastcgi_") {
+		s.a.problem(path.at, fmt.Sprintf("%q in an if is not carried over beside fastcgi_split_path_info: the path is not parted yet", path.text), "write try_files $fastcgi_script_name =404; in its place")
+		return no, false
+	}
 	text, ok := st.scope.expand(path, forText)
 	if !ok {
 		return no, false

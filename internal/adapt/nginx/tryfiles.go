@@ -129,24 +129,13 @@ func (s *site) plainly(st state, items []attempt, last word, d *directive) bool 
 	}
 	r := s.add(st.group, st.when, d.at)
 	r.set("try_files", list, d.at)
-	r.set("files", s.filesTable(&st.scope, p, s.indexNames(st)), p.at)
+	files := s.filesTable(&st.scope, p, nil) // what is tried are files: a folder is none, whatever is in it
+	if l := st.scope.level; l.on("autoindex", false) {
+		files.Set("listing", false, l.last("autoindex").at)
+	}
+	r.set("files", files, p.at)
 	s.typesOf(r, st.scope.level)
 	return true
-}
-
-// indexNames are the names of index that this location answers for.
-func (s *site) indexNames(st state) []string {
-	d := st.scope.level.last("index")
-	if d == nil {
-		return []string{"index.html"}
-	}
-	var names []string
-	for _, w := range d.words() {
-		if !s.elsewhere(w, st.loc) {
-			names = append(names, w)
-		}
-	}
-	return names
 }
 
 // target is the path that try_files ends with.

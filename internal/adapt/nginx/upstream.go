@@ -188,9 +188,12 @@ func (a *adapter) failures(t *document.Table, g *backends, fails, timeouts map[s
 		}
 	}
 	for text := range timeouts {
-		if d, ok := nginxTime(text); !ok || d <= 0 {
+		switch d, ok := nginxTime(text); {
+		case ok && d == 0: // a failure is forgotten at once
+			t.Set("max_fails", 0, g.d.at)
+		case !ok:
 			a.problem(g.d.at, fmt.Sprintf("invalid parameter \"fail_timeout=%s\"", text), "")
-		} else if duration(d) != "10s" {
+		case duration(d) != "10s":
 			t.Set("fail_timeout", duration(d), g.d.at)
 		}
 	}
