@@ -24,32 +24,49 @@ func (s *Site) Scope() (placeholder.Scope, error) {
 		scope.Groups = max(scope.Groups, of.Groups)
 		scope.Names = append(scope.Names, of.Names...)
 	}
-	within := scope
-	within.Maps = nil
-	for _, name := range sortedNames(s.Maps) {
-		m := s.Maps[name]
-		from, err := placeholder.Parse(m.From, within)
-		if err != nil {
-			return scope, err
+	// A map may name others, which come before it.
+	for rest := sortedNames(s.Maps); len(rest) > 0; {
+		var later []string
+		var first error
+		for _, name := range rest {
+			made, err := s.Maps[name].table(scope)
+			if err != nil {
+				if first == nil {
+					first = err
+				}
+				later = append(later, name)
+				continue
+			}
+			scope.Maps[name] = made
 		}
-		entries := make([]placeholder.Entry, len(m.Values))
-		for i, line := range m.Values {
-			entries[i] = placeholder.Entry{Key: line.Name, Value: line.Value}
+		if len(later) == len(rest) {
+			return scope, first
 		}
-		table := placeholder.NewMap
-		switch {
-		case m.Kind == "networks":
-			table = placeholder.Networks
-		case m.Kind == "split":
-			table = placeholder.Split
-		case m.IgnoreCase:
-			table = placeholder.NewFolded
-		}
-		if scope.Maps[name], err = table(from, entries, m.Default); err != nil {
-			return scope, err
-		}
+		rest = later
 	}
 	return scope, nil
+}
+
+// table makes the table of a map, in a scope that has the maps it names.
+func (m *Map) table(scope placeholder.Scope) (*placeholder.Map, error) {
+	from, err := placeholder.Parse(m.From, scope)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]placeholder.Entry, len(m.Values))
+	for i, line := range m.Values {
+		entries[i] = placeholder.Entry{Key: line.Name, Value: line.Value}
+	}
+	table := placeholder.NewMap
+	switch {
+	case m.Kind == "networks":
+		table = placeholder.Networks
+	case m.Kind == "split":
+		table = placeholder.Split
+	case m.IgnoreCase:
+		table = placeholder.NewFolded
+	}
+	return table(from, entries, m.Default)
 }
 
 // Scope is what the texts of a route may name, in a site whose scope is given.

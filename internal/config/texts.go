@@ -40,18 +40,50 @@ func (k *checker) siteScope(path string, s *Site) placeholder.Scope {
 	if err != nil { // it has no map
 		return scope
 	}
-	within := scope
-	within.Maps = nil
 	for _, name := range sortedNames(s.Maps) {
+		within := scope
+		within.Maps = make(map[string]*placeholder.Map)
+		for other := range s.Maps {
+			if other != name {
+				within.Maps[other] = placeholder.NoMap()
+			}
+		}
 		at, where := familyPath(join(path, "map"), name), mapSection.label(name)
 		if m := s.Maps[name]; m.From == "" && !k.bad[at] && !k.bad[join(at, "from")] {
 			k.fail(join(at, "from"), "from is missing in "+where, `write what is looked up, like from = "{host}"`)
 		}
 		k.textsOf(mapSection, at, where, reflect.ValueOf(s.Maps[name]).Elem(), within)
 		k.tableKeys(at, where, s.Maps[name])
+		if k.inCircle(s, name) && !k.bad[at] && !k.bad[join(at, "from")] {
+			k.fail(join(at, "from"), "from of "+where+" comes back to the table itself, by others", "look up something that is no table")
+		}
 		scope.Maps[name] = placeholder.NoMap()
 	}
 	return scope
+}
+
+// inCircle reports whether what a map looks up is made of the map itself.
+func (k *checker) inCircle(s *Site, name string) bool {
+	seen := map[string]bool{}
+	var comes func(of string) bool
+	comes = func(of string) bool {
+		for other, m := range s.Maps {
+			if m == nil || !strings.Contains(s.Maps[of].From, "{map."+other+"}") {
+				continue
+			}
+			if other == name {
+				return true
+			}
+			if !seen[other] {
+				seen[other] = true
+				if comes(other) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	return s.Maps[name] != nil && comes(name)
 }
 
 // tableKeys checks the keys of a table that is no table of texts.
