@@ -259,12 +259,13 @@ func (l *lowering) firstIndex(t tree, names []indexed) []*route {
 func (l *lowering) scripts(t tree, gateways []*gateway, all []known) []*route {
 	var out []*route
 	for _, g := range gateways {
-		if !g.local || g.authorizer {
+		if g.authorizer || g.http {
 			continue
 		}
 		var dotted []string
 		for _, key := range append(slices.Clone(g.mapped), g.key) {
 			switch {
+			case strings.HasPrefix(key, "/") && !g.local:
 			case strings.HasPrefix(key, "/"):
 				out = append(out, l.prefixed(t, g, key)...)
 			case strings.HasPrefix(key, ".") && !strings.ContainsAny(key[1:], "./\\"):
@@ -276,12 +277,15 @@ func (l *lowering) scripts(t tree, gateways []*gateway, all []known) []*route {
 					conds = append(conds, cond{key: "regexp", value: regexp.QuoteMeta(key) + "$", at: g.at})
 				}
 				file, _ := t.file()
-				l.params(r, g.at, "SCRIPT_NAME", "{path}", "SCRIPT_FILENAME", file, "PATH_INFO", "")
+				l.params(r, g.at, "SCRIPT_NAME", "{path}", "SCRIPT_FILENAME", file, "PATH_INFO", "", "DOCUMENT_ROOT", t.root, "REDIRECT_STATUS", "200")
 				out = append(out, l.stripped(g, r.when(conds...))...)
 			}
 		}
 		if len(dotted) == 0 {
 			continue
+		}
+		if handler := l.handler404(all); handler != nil {
+			out = append(out, l.missingScript(t, dotted, handler, g))
 		}
 		r := l.toGateway(g)
 		script := document.Inline()
@@ -298,6 +302,16 @@ func (l *lowering) scripts(t tree, gateways []*gateway, all []known) []*route {
 		out = append(out, l.stripped(g, r)...)
 	}
 	return out
+}
+
+// missingScript sends what a script is not there for to server.error-handler-404: of a
+// route of scripts it would be an error of the app.
+func (l *lowering) missingScript(t tree, dotted []string, handler *setting, g *gateway) *route {
+	group := l.handlerGroup(handler)
+	expr := strings.TrimSuffix(endings(texts(dotted), func(of item) string { return of.key }), "$")
+	r := (&route{at: handler.at}).set("goto", group, handler.at)
+	return r.when(cond{key: "regexp", value: "^" + regexp.QuoteMeta(t.strip) + "(?P<script>/.*?" + expr + ")(?:/|$)", at: g.at},
+		cond{key: "exists", name: t.root + "{script}", value: "none", at: handler.at})
 }
 
 func texts(list []string) []item {
@@ -323,7 +337,7 @@ func (l *lowering) prefixed(t tree, g *gateway, key string) []*route {
 	}
 	r := l.toGateway(g)
 	file, _ := t.file()
-	l.params(r, g.at, "SCRIPT_NAME", "{path}", "SCRIPT_FILENAME", file, "PATH_INFO", "")
+	l.params(r, g.at, "SCRIPT_NAME", "{path}", "SCRIPT_FILENAME", file, "PATH_INFO", "", "DOCUMENT_ROOT", t.root, "REDIRECT_STATUS", "200")
 	return l.stripped(g, r.when(append(below(key, g.at), t.there("any", "", g.at)...)...))
 }
 

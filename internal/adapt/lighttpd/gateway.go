@@ -27,6 +27,7 @@ type gateway struct {
 	local      bool // only what there is a file for
 	authorizer bool
 	docroot    string
+	root       string // what DOCUMENT_ROOT is where no file is looked at, as a text
 	strip      string
 	fixRoot    bool
 	sendfile   []string
@@ -113,6 +114,11 @@ func (l *lowering) gateway(module string, s *setting, ext item, hosts []item, al
 	}
 	first := hosts[0].value
 	l.common(g, s, hosts)
+	if root := l.effective("server.document-root", all); g.docroot != "" {
+		g.root = document.Literal(filepath.Clean(g.docroot))
+	} else if root != nil && root.value.text != "" {
+		g.root = document.Literal(absolute(root.value.text))
+	}
 	if v := l.effective("server.stream-request-body", all); v != nil && number(v.value) > 0 {
 		g.buffers = false
 	}

@@ -4,7 +4,6 @@ package lighttpd
 // order in which lighttpd's modules are asked, the last of which takes all.
 
 import (
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -258,6 +257,10 @@ func (l *lowering) byURL(g *gateway) []*route {
 			if key != "" {
 				r.when(cond{key: "regexp", value: regexp.QuoteMeta(key) + "$", at: g.at})
 			}
+			if !g.http {
+				l.params(r, g.at, "SCRIPT_NAME", "{path}", "PATH_INFO", "")
+				l.scriptFile(r, g, "{path}")
+			}
 			out = append(out, l.stripped(g, r)...)
 			continue
 		}
@@ -276,10 +279,13 @@ func (l *lowering) byURL(g *gateway) []*route {
 // slash.
 func (l *lowering) scriptNames(g *gateway, key string) []*route {
 	if key == "/" && g.fixRoot {
-		return []*route{l.toGateway(g)}
+		r := l.toGateway(g)
+		l.scriptFile(r, g, "/")
+		return []*route{r}
 	}
 	if !strings.HasSuffix(key, "/") {
 		exact := l.toGateway(g).set("mount", key, g.at)
+		l.scriptFile(exact, g, document.Literal(key))
 		return []*route{exact.when(cond{key: "regexp", value: "^" + regexp.QuoteMeta(key) + "(?:/|$)", at: g.at}), l.named(g, key)}
 	}
 	return []*route{l.named(g, key)}
@@ -289,8 +295,17 @@ func (l *lowering) scriptNames(g *gateway, key string) []*route {
 func (l *lowering) named(g *gateway, key string) *route {
 	r := l.toGateway(g)
 	l.params(r, g.at, "SCRIPT_NAME", "{script}", "PATH_INFO", "{info}")
+	l.scriptFile(r, g, "{script}")
 	expr := "^(?P<script>" + regexp.QuoteMeta(key) + "[^/]*)(?P<info>/.*)?$"
 	return r.when(cond{key: "regexp", value: expr, at: g.at})
+}
+
+// scriptFile adds what lighttpd says of a script that it has not looked at.
+func (l *lowering) scriptFile(r *route, g *gateway, script string) {
+	if g.root != "" {
+		l.params(r, g.at, "DOCUMENT_ROOT", g.root, "SCRIPT_FILENAME", g.root+script)
+	}
+	l.params(r, g.at, "REDIRECT_STATUS", "200")
 }
 
 // params adds parameters to a route.
@@ -308,10 +323,6 @@ func (l *lowering) params(r *route, at document.Place, pairs ...string) {
 // toGateway is a route to the servers of a gateway.
 func (l *lowering) toGateway(g *gateway) *route {
 	r := (&route{at: g.at}).set(g.kind, g.name, g.at)
-	if g.docroot != "" && !g.local {
-		root := document.Literal(filepath.Clean(g.docroot))
-		l.params(r, g.at, "DOCUMENT_ROOT", root, "SCRIPT_FILENAME", root+"{path}")
-	}
 	if len(g.sendfile) > 0 {
 		r.set("x_sendfile", g.sendfile, g.at)
 	}

@@ -145,6 +145,9 @@ type match struct {
 // kind goes into rest. False: no request can meet them all.
 func join(conds []cond) (m match, rest []cond, possible bool) {
 	m = match{one: map[string]cond{}, of: map[string][]cond{}}
+	if !together(conds) {
+		return m, nil, false
+	}
 	for _, c := range conds {
 		switch {
 		case c.not:
@@ -207,6 +210,28 @@ func join(conds []cond) (m match, rest []cond, possible bool) {
 		}
 	}
 	return m, rest, true
+}
+
+// together reports whether paths may begin as all conditions on them want.
+func together(conds []cond) bool {
+	longest := ""
+	for _, c := range conds {
+		begins := ""
+		switch {
+		case c.not:
+		case c.key == "path":
+			begins = strings.TrimSuffix(c.value, "*")
+		case c.key == "regexp":
+			begins = literalPrefix(c.value)
+		}
+		if !strings.HasPrefix(longest, begins) && !strings.HasPrefix(begins, longest) {
+			return false
+		}
+		if len(begins) > len(longest) {
+			longest = begins
+		}
+	}
+	return true
 }
 
 func (c cond) same(o cond) bool {

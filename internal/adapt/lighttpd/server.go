@@ -246,16 +246,22 @@ func (l *lowering) missing(pages *document.Table, all []known) {
 	if s == nil {
 		return
 	}
-	group := l.handlers[s.value.text]
-	if group == "" {
-		group = "error-handler-" + strconv.Itoa(len(l.handlers)+1)
-		l.handlers[s.value.text] = group
-	}
+	group := l.handlerGroup(s)
 	for _, status := range []string{"403", "404"} {
 		if pages.Get("4xx") == nil { // server.error-handler goes before it
 			pages.Set(status, "= @"+group, s.at)
 		}
 	}
+}
+
+// handlerGroup is the group whose routes begin anew with the path of a handler.
+func (l *lowering) handlerGroup(s *setting) string {
+	group := l.handlers[s.value.text]
+	if group == "" {
+		group = "error-handler-" + strconv.Itoa(len(l.handlers)+1)
+		l.handlers[s.value.text] = group
+	}
+	return group
 }
 
 func (l *lowering) handler404(all []known) *setting {
