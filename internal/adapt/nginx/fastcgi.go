@@ -104,7 +104,7 @@ func (s *site) program(d *directive, family, address string, st state) {
 		name, value := p.arg(0), p.arg(1)
 		at = p.at
 		info = info || name == "PATH_INFO"
-		if told[name] == value || name == "SERVER_NAME" && value == "$server_name" && s.name == "" {
+		if known, is := told[name]; is && known == value || name == "SERVER_NAME" && value == "$server_name" && s.name == "" {
 			continue
 		}
 		if name == "HTTP_HOST" && value == "$host" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 )
 
@@ -85,10 +86,71 @@ func lookAhead(expr string) (text, except string, bad *refusedPattern) {
 		fixed = isWord(before[j]) || strings.IndexByte("/-_%,;:=@~! ", before[j]) >= 0
 	}
 	end := closing(expr, i)
+	if end > 0 && strings.Trim(strings.TrimSuffix(strings.TrimSuffix(expr[end+1:], "$"), ")"), ")") == ".*" || end > 0 && expr[end+1:] == "" {
+		if words, ok := literals(expr[i+3 : end]); ok && !strings.Contains(expr[:i], "(?=") {
+			text, _, bad := lookAhead(expr[:i]) // one before it
+			return text + otherThan(words) + expr[end+1:], "", bad
+		}
+	}
 	if !fixed || end < 0 || strings.Contains(expr[end:], "(?!") {
 		return "", "", &refusedPattern{fmt.Sprintf("regular expression %q looks ahead or behind, which RE2 cannot", expr), "say what is excepted by a location of its own, which is tried before"}
 	}
 	return expr[:i] + expr[end+1:], before + "(?:" + expr[i+3:end] + ")", nil
+}
+
+// literals are the words of an expression that is some words with "|" between.
+func literals(expr string) (words []string, ok bool) {
+	expr = strings.TrimSuffix(strings.TrimPrefix(expr, "(?:"), ")")
+	for part := range strings.SplitSeq(expr, "|") {
+		var word strings.Builder
+		for i := 0; i < len(part); i++ {
+			c := part[i]
+			if c == '\\' && i+1 < len(part) && !isWord(part[i+1]) {
+				i++
+				word.WriteByte(part[i])
+				continue
+			}
+			if !isWord(c) && c != '-' && c != '/' {
+				return nil, false
+			}
+			word.WriteByte(c)
+		}
+		if word.Len() == 0 || word.Len() > 40 {
+			return nil, false
+		}
+		words = append(words, word.String())
+	}
+	return words, len(words) <= 10
+}
+
+// otherThan matches the beginning of a text that begins with none of some words:
+// the end of the text, another byte than any of them goes on with, or one of these
+// and so on. What follows it must match any text.
+func otherThan(words []string) string {
+	next := map[byte][]string{}
+	var order []byte
+	for _, w := range words {
+		if w == "" { // a word is whole: nothing of the kind
+			return `[^\x00-\x{10FFFF}]`
+		}
+		if next[w[0]] == nil {
+			order = append(order, w[0])
+		}
+		next[w[0]] = append(next[w[0]], w[1:])
+	}
+	class := ""
+	var more []string
+	for _, c := range order {
+		q := regexp.QuoteMeta(string(c))
+		if c == '-' {
+			q = `\-`
+		}
+		class += q
+		if !slices.Contains(next[c], "") {
+			more = append(more, q+otherThan(next[c]))
+		}
+	}
+	return "(?:" + strings.Join(append([]string{`\z`, "[^" + class + "]"}, more...), "|") + ")"
 }
 
 func isWord(c byte) bool {

@@ -277,7 +277,7 @@ func (s *site) locate(l *location, when conditions, group string, base state) {
 // limitExcept is what holds for other methods than those it names.
 func (s *site) limitExcept(d *directive, st state) {
 	methods := d.words()
-	if slices.Contains(methods, "GET") {
+	if slices.Contains(methods, "GET") && !slices.Contains(methods, "HEAD") {
 		methods = append(methods, "HEAD")
 	}
 	st = st.fork()

@@ -149,7 +149,9 @@ func (a *adapter) servers(t *document.Table, g *backends, protocol string) bool 
 			case "max_fails":
 				fail = value
 			case "fail_timeout":
-				timeout = value
+				if timeout = value; value == "0" || value == "0s" { // no failure is remembered
+					fail, timeout = "0", "10s"
+				}
 			case "resolve":
 				t.Set("resolve", "30s", w.at)
 			case "slow_start":
