@@ -255,7 +255,7 @@ func system(t *testing.T) (*System, *[]string) {
 	t.Helper()
 	var ran []string
 	s := &System{Root: t.TempDir(), Run: func(args []string) error { ran = append(ran, strings.Join(args, " ")); return nil }}
-	for _, dir := range []string{"etc/service", "var/lib/millrace/services"} {
+	for _, dir := range []string{"etc/service", "var/lib"} {
 		if err := os.MkdirAll(s.at(dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -275,10 +275,16 @@ func TestUninstall(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for range 2 { // the second time it is replaced
+			made := ""
+			for range 2 { // the second time it is replaced, with what it has made itself
 				if err := s.Install(i, io.Discard); err != nil {
 					t.Fatal(err)
 				}
+				made = filepath.Join(filepath.Dir(s.at(i.Files[0].Path)), "supervise")
+				_ = os.Mkdir(made, 0o700)
+			}
+			if err := os.Remove(made); err != nil {
+				t.Fatal(err)
 			}
 			for _, f := range i.Files {
 				info, err := os.Lstat(s.at(f.Path))

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -68,6 +69,9 @@ func (s *System) Install(i *Installation, w io.Writer) error {
 		}
 	}
 	m := &manifest{Name: i.Name, Kind: i.Kind, Disable: i.Disable, After: i.After}
+	if before != nil { // what was made then, and holds more by now, is made by us still
+		m.Folders = slices.DeleteFunc(before.Folders, s.missing)
+	}
 	if err := s.place(i, m); err != nil {
 		_ = s.takeBack(m, io.Discard) // the error that matters is that one
 		return err
@@ -116,14 +120,10 @@ func (s *System) place(i *Installation, m *manifest) error {
 		if f.Link == "" {
 			p.Sum = sum([]byte(f.Content))
 		}
-		for dir := filepath.Dir(f.Path); ; dir = filepath.Dir(dir) {
-			if _, err := os.Lstat(s.at(dir)); err == nil || dir == "/" {
-				break
-			}
-			m.Folders = append(m.Folders, dir)
-		}
+		m.Folders = append(m.Folders, s.above(f.Path)...)
 		m.Files = append(m.Files, p)
 	}
+	m.Folders = append(m.Folders, s.above(manifests+"/"+m.Name)...)
 	if err := s.write(m); err != nil {
 		return err
 	}
@@ -143,6 +143,19 @@ func (s *System) place(i *Installation, m *manifest) error {
 		}
 	}
 	return nil
+}
+
+// above are the folders above a path that are not there.
+func (s *System) above(path string) (folders []string) {
+	for dir := filepath.Dir(path); dir != "/" && s.missing(dir); dir = filepath.Dir(dir) {
+		folders = append(folders, dir)
+	}
+	return folders
+}
+
+func (s *System) missing(path string) bool {
+	_, err := os.Lstat(s.at(path))
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // writeNew writes a file that is not there: in a folder that somebody else may
@@ -213,14 +226,16 @@ func (s *System) takeBack(m *manifest, w io.Writer) error {
 		}
 		fmt.Fprintln(w, "removed "+p.Path)
 	}
-	slices.SortFunc(m.Folders, func(a, b string) int { return len(b) - len(a) }) // the innermost first
-	for _, dir := range slices.Compact(m.Folders) {
-		if err := os.Remove(s.at(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			fmt.Fprintln(w, "left, since there is more in it: "+dir)
-		}
-	}
 	if err := os.Remove(s.manifest(m.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return failed("remove", s.manifest(m.Name), err)
+	}
+	slices.SortFunc(m.Folders, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) }) // the innermost first
+	for _, dir := range slices.Compact(m.Folders) {
+		err := os.Remove(s.at(dir))
+		others := strings.HasPrefix(manifests+"/", dir+"/") // are installed still, maybe
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !others {
+			fmt.Fprintln(w, "left, since there is more in it: "+dir)
+		}
 	}
 	return nil
 }
