@@ -26,7 +26,7 @@ const adoptSlack = time.Second
 // original's supervise, it must have been started when the status says. What is
 // wanted of it is what was, unless that was to end with its supervision.
 func (s *service) adopt() bool {
-	text, err := os.ReadFile("supervise/status")
+	text, err := readFile("supervise/status", statusSize)
 	if err != nil {
 		return false
 	}

@@ -60,6 +60,12 @@ func TestChain(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(dir, "envwithfifo/A"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Mkdir(filepath.Join(dir, "envwithlink"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("nowhere", filepath.Join(dir, "envwithlink/A")); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"envwithdir/sub", "empty"} {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
 			t.Fatal(err)
@@ -74,7 +80,8 @@ func TestChain(t *testing.T) {
 	}{
 		{args: "envdir"}, {args: "envdir env"}, {args: "envdir nosuch x"}, {args: "envdir plain x"},
 		{args: "envdir env " + environment}, {args: "envdir env nosuch"}, {args: "envdir env ./noexec"}, {args: "envdir env ./env"},
-		{args: "envdir empty " + environment}, {args: "envdir envwithdir " + environment}, {args: "envdir envwithfifo " + environment}, {args: "envdir path env"},
+		{args: "envdir empty " + environment}, {args: "envdir envwithdir " + environment}, {args: "envdir envwithfifo " + environment}, {args: "envdir envwithlink " + environment},
+		{args: "envdir path env"},
 		{args: "envdir env env", env: []string{"PATH="}}, {args: "envdir env env", env: []string{}},
 		{args: "envdir env env", env: []string{"A=1", "A=2", "AA=3", "PATH=/bin:/usr/bin"}}, {args: "envdir long sh -c echo"},
 		{args: "envuidgid"}, {args: "envuidgid root"}, {args: "envuidgid nosuchaccount x"}, {args: "envuidgid nobody " + environment},
@@ -143,10 +150,13 @@ func TestTai64n(t *testing.T) {
 		strings.Repeat("y", 200000) + "@400000003b4a39c23294b13c\n@400000006b4a39c23294b13c " + strings.Repeat("z", 100000),
 		fmt.Sprintf("@%024x last\n@%024x first\n", hexOf(mostUnix), hexOf(leastUnix)),
 	}
-	for _, zone := range []string{"UTC", "America/New_York", "Asia/Kathmandu"} {
+	for _, zone := range []string{
+		"UTC", "America/New_York", ":Asia/Kathmandu", "EST5EDT4,M3.2.0,M11.1.0", "<+0330>-3:30", "CET-1CEST", "JST-9", "UTC", "",
+		"AAA-5BBB,J60/2,300/2:30", "Nowhere/Bad", ":CET-1CEST,M3.5.0,M10.5.0/3",
+	} {
 		for i, in := range inputs {
 			env := []string{"TZ=" + zone}
-			if zone != "UTC" && (strings.HasPrefix(in, "@3fffff") || strings.HasPrefix(in, "@400000ff") || i == len(inputs)-1) {
+			if zone != "UTC" && zone != "" && (strings.HasPrefix(in, "@3fffff") || strings.HasPrefix(in, "@400000ff") || i == len(inputs)-1) {
 				continue // what the rules of a zone come to in other ages
 			}
 			if want, got := does(t, theirs, "", env, in, "tai64nlocal"), does(t, ours, "", env, in, "tai64nlocal"); got != want {

@@ -14,8 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // changed is an environment with changes: each "NAME=VALUE", or "NAME" for one
@@ -123,9 +121,10 @@ func runEnvdir(args []string, _ io.Reader, _, stderr io.Writer) int {
 		if strings.HasPrefix(name, ".") {
 			continue
 		}
-		content, err := readVariable(dir + "/" + name)
+		content, err := readFile(dir+"/"+name, mostVariable)
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // removed since
+		case errors.Is(err, fs.ErrNotExist): // removed since, or a link that leads nowhere
+			changes = append(changes, name)
 		case err != nil:
 			return fault(stderr, err, "envdir: fatal: unable to read ", dir, "/", name, ": ")
 		default:
@@ -137,31 +136,6 @@ func runEnvdir(args []string, _ io.Reader, _, stderr io.Writer) int {
 
 // mostVariable is more than any system passes on in a variable, or in all.
 const mostVariable = 16 << 20
-
-// readVariable reads a file as far as it can matter. It does not wait for who
-// writes to a FIFO.
-func readVariable(path string) ([]byte, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(fd)
-	var content []byte
-	var b [4096]byte
-	for len(content) < mostVariable {
-		n, err := unix.Read(fd, b[:])
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return nil, err
-		case n == 0:
-			return content, nil
-		default:
-			content = append(content, b[:n]...)
-		}
-	}
-	return content, nil
-}
 
 // variable is the change of the environment that a file means.
 func variable(name string, content []byte) string {

@@ -7,6 +7,9 @@ package daemontools
 import (
 	"bufio"
 	"io"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -61,8 +64,36 @@ func runTai64n(_ []string, stdin io.Reader, stdout, _ io.Writer) int {
 
 func runTai64nlocal(_ []string, stdin io.Reader, stdout, _ io.Writer) int {
 	return copyLines(stdin, stdout, func(r *bufio.Reader, w *bufio.Writer) error {
-		return copyLocal(r, w, time.Local)
+		return copyLocal(r, w, localZone())
 	})
+}
+
+// localZone is the zone of $TZ: also one that is told by its rules, of which
+// package time does not read $TZ.
+func localZone() *time.Location {
+	name := strings.TrimPrefix(os.Getenv("TZ"), ":")
+	if name == "" || filepath.IsAbs(name) || strings.Contains(name, "\n") {
+		return time.Local
+	}
+	if _, err := time.LoadLocation(name); err == nil {
+		return time.Local
+	}
+	zone, err := time.LoadLocationFromTZData(name, zoneFile(name))
+	if err != nil {
+		return time.Local
+	}
+	return zone
+}
+
+// zoneFile is a file of the zone that rules tell (RFC 9636, POSIX's TZ): UTC
+// where they are none.
+func zoneFile(rules string) []byte {
+	// Version 2, and counts: of its types of time, 1, and of the letters of their
+	// names, 4; of all else none. The type is no offset, no summer time, the name at 0.
+	const block = "TZif2" + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" +
+		"\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x01" + "\x00\x00\x00\x04" +
+		"\x00\x00\x00\x00\x00\x00" + "UTC\x00"
+	return []byte(block + block + "\n" + rules + "\n") // with times of 32 bits, and of 64
 }
 
 // copyLocal copies lines with the labels at their beginnings readable. It

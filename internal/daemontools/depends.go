@@ -8,17 +8,19 @@ package daemontools
 // service that died must be back at once. svc -u and svc -o do not wait either.
 
 import (
-	"os"
 	"slices"
 	"strings"
 )
+
+// mostDepends is how much of the file is read.
+const mostDepends = 64 << 10
 
 // readDepends reads the file.
 func (s *service) readDepends() []string {
 	if s.enter() != nil {
 		return nil
 	}
-	text, err := os.ReadFile("depends")
+	text, err := readFile("depends", mostDepends)
 	if err != nil {
 		return nil
 	}

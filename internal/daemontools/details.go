@@ -8,8 +8,6 @@ package daemontools
 import (
 	"encoding/hex"
 	"encoding/json"
-	"io"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -45,13 +43,7 @@ const maxDetails = 64 << 10
 // lookDetails reads the file in the working folder. One that is not there, or
 // says nothing, is empty.
 func lookDetails() (d details) {
-	fd, err := unix.Open(detailsFile, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return details{}
-	}
-	f := os.NewFile(uintptr(fd), detailsFile)
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxDetails))
+	text, err := readFile(detailsFile, maxDetails)
 	if err != nil {
 		return details{}
 	}

@@ -229,6 +229,35 @@ func ownTime(t *testing.T, pid int) time.Duration {
 	return time.Duration(user+system) * (time.Second / 100)
 }
 
+// TestFIFOs: files that nobody writes to, or somebody does not, hold up nothing.
+func TestFIFOs(t *testing.T) {
+	t.Parallel()
+	s := oursAlone(t)
+	s.file("sv/b/supervise/x", "", 0o600)
+	for _, name := range []string{"depends", "notification-fd", "supervise/status", "supervise/details", "log"} {
+		s.fifo("sv/b/" + name) // and has it open for writing
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		s.script("sv/"+name+"/run", forever)
+	}
+	out, err := s.command(t.Context(), "svstat", "--json", "sv/b").Output()
+	if err != nil || !strings.Contains(string(out), `"problem"`) {
+		t.Errorf("%q, %v", out, err)
+	}
+	b := s.begin("svscan", "sv")
+	for _, name := range []string{"a", "b", "c"} {
+		s.state("sv/"+name, "up u")
+	}
+	out, err = s.command(t.Context(), "svstat", "--json", "sv/b").Output()
+	if err != nil || !strings.Contains(string(out), `"up":true`) {
+		t.Errorf("%q, %v", out, err)
+	}
+	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	b.end()
+}
+
 // TestFolderClosed: a service whose folder may not be entered any more is not
 // started, and nothing that is meant for it is done to another one.
 func TestFolderClosed(t *testing.T) {

@@ -208,7 +208,7 @@ func (f *lastLine) set(line []byte) {
 			if err == nil {
 				err = unix.EIO
 			}
-			f.m.pausing(err, "unable to write to ", f.name)
+			f.m.pausing(err, "unable to write ", f.name)
 		}
 	}
 }

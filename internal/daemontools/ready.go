@@ -36,7 +36,7 @@ type ready struct {
 func (s *service) prepareReady(attr *syscall.ProcAttr) {
 	s.ready.writer = -1
 	s.ready.checked = unix.Access("check", unix.X_OK) == nil
-	text, err := os.ReadFile("notification-fd")
+	text, err := readFile("notification-fd", 64)
 	if err != nil {
 		return
 	}

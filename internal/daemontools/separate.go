@@ -6,7 +6,6 @@ package daemontools
 // and each log, as the original has.
 
 import (
-	"os"
 	"path/filepath"
 	"syscall"
 
@@ -83,7 +82,7 @@ func (a *apart) signal(signals ...unix.Signal) {
 	if a.sc.enter() != nil {
 		return
 	}
-	text, err := os.ReadFile(filepath.Join(a.path, "supervise/status"))
+	text, err := readFile(filepath.Join(a.path, "supervise/status"), statusSize)
 	if err != nil {
 		return
 	}
