@@ -229,6 +229,26 @@ func ownTime(t *testing.T, pid int) time.Duration {
 	return time.Duration(user+system) * (time.Second / 100)
 }
 
+// TestCheckEnds: a check that waits ends with the service that it is of.
+func TestCheckEnds(t *testing.T) {
+	t.Parallel()
+	s := oursAlone(t)
+	s.script("s/run", forever)
+	s.script("s/check", "echo $$ >>checks; "+forever)
+	b := s.begin("supervise", "s")
+	s.state("s", "up u")
+	until(t, "it is checked", func() bool { return strings.HasSuffix(s.read("s/checks"), "\n") })
+	s.run("svc", "-dx", "s")
+	b.end()
+	for _, text := range strings.Fields(s.read("s/checks")) {
+		pid, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the check has ended", func() bool { return !alive(pid) })
+	}
+}
+
 // TestFIFOs: files that nobody writes to, or somebody does not, hold up nothing.
 func TestFIFOs(t *testing.T) {
 	t.Parallel()

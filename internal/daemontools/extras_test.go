@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"millrace/internal/supervise"
 )
 
@@ -293,6 +295,19 @@ func TestNobodyListens(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTooMany: no more services than the original has.
+func TestTooMany(t *testing.T) {
+	var said bytes.Buffer
+	sc := &scanner{e: newEngine(&said), entries: make([]*entry, maxServices-1)}
+	if en := sc.enroll("last", new(unix.Stat_t)); en == nil || said.Len() > 0 {
+		t.Errorf("%v, %q", en, said.String())
+	}
+	sc.entries = append(sc.entries, nil)
+	if en := sc.enroll("x", new(unix.Stat_t)); en != nil || said.String() != "svscan: warning: unable to start x: running too many services\n" {
+		t.Errorf("%v, %q", en, said.String())
 	}
 }
 

@@ -30,6 +30,7 @@ type ready struct {
 	at      time.Time
 	pipe    *os.File // what the service writes to
 	writer  int      // its end, until the service has it
+	probe   int      // process of check; 0: none
 }
 
 // prepareReady has the service given a descriptor, if it asks for one.
@@ -132,11 +133,12 @@ func (s *service) check(started time.Time) {
 		return
 	}
 	var late *time.Timer
-	ended := false
 	attr := &syscall.ProcAttr{Files: []uintptr{uintptr(s.stdin), uintptr(s.stdout), 2}}
 	pid, err := s.e.spawn("./check", []string{"./check"}, attr, func(status syscall.WaitStatus) {
-		ended = true
 		late.Stop()
+		if s.started == started {
+			s.ready.probe = 0
+		}
 		if status.ExitStatus() == 0 && !status.Signaled() {
 			s.isReady(started)
 			return
@@ -148,15 +150,19 @@ func (s *service) check(started time.Time) {
 		again()
 		return
 	}
+	s.ready.probe = pid
 	late = s.e.after(checkTime, func() {
-		if !ended {
+		if s.ready.probe == pid {
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
 	})
 }
 
-// end is of what was started.
+// end is of what was started, and so of its check.
 func (r *ready) end() {
+	if r.probe != 0 {
+		_ = unix.Kill(r.probe, unix.SIGKILL)
+	}
 	if r.pipe != nil {
 		r.pipe.Close()
 	}
