@@ -30,6 +30,7 @@ type conn struct {
 	rwc   net.Conn
 	from  io.ReaderFrom // rwc, if it can send files; else nil
 	holds moreWriter    // rwc, if it can hold a head back; else nil
+	late  lateReader    // rwc, if it can wait without a buffer; else nil
 	seat  seat          // of the poller; without one, a goroutine waits
 	guard *watcher      // without a seat: who looks for the client's leaving
 	phase atomic.Int32

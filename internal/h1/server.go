@@ -166,6 +166,7 @@ func (s *Server) newConn(rwc net.Conn) *conn {
 	c := &conn{srv: s, rwc: rwc, fresh: true, blanks: blanksAtFirst, since: time.Now()}
 	c.from, _ = rwc.(io.ReaderFrom)
 	c.holds, _ = rwc.(moreWriter)
+	c.late, _ = rwc.(lateReader)
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()

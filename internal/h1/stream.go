@@ -12,6 +12,12 @@ import (
 
 // fill reads more behind what is buffered, which stays in one piece.
 func (c *conn) fill() error {
+	if c.late != nil && c.r == c.w {
+		c.drop()
+		n, err := c.late.ReadLate(c)
+		c.w = n
+		return err
+	}
 	switch {
 	case c.in == nil:
 		c.in, c.r, c.w = c.srv.buffers.getSmall(), 0, 0
@@ -36,6 +42,24 @@ func (c *conn) fill() error {
 	}
 	return err
 }
+
+// lateReader is a connection that takes memory for a read when there is
+// something to be read.
+type lateReader interface {
+	ReadLate(l interface {
+		Lend() []byte
+		TakeBack()
+	}) (int, error)
+}
+
+// Lend gives the connection a buffer, for what comes.
+func (c *conn) Lend() []byte {
+	c.in, c.r, c.w = c.srv.buffers.getSmall(), 0, 0
+	return c.in.b
+}
+
+// TakeBack is for a buffer into which nothing came.
+func (c *conn) TakeBack() { c.drop() }
 
 // read is a Read of what comes next.
 func (c *conn) read(p []byte) (int, error) {

@@ -55,6 +55,20 @@ func (q *quickConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// readLate is Read into what l lends; nothing is lent while it waits.
+func (q *quickConn) readLate(l lender) (int, error) {
+	q.in.lender = l
+	n, err := q.in.result(q, "read", q.in.raw.Read(q.in.step))
+	q.in.lender = nil
+	if err == nil && n == 0 {
+		err = io.EOF
+	}
+	if err != nil {
+		l.TakeBack()
+	}
+	return n, err
+}
+
 func (q *quickConn) Write(b []byte) (int, error) {
 	sent := 0
 	for sent < len(b) {
@@ -71,23 +85,31 @@ func (q *quickConn) Write(b []byte) (int, error) {
 
 // direct is one direction of a connection.
 type direct struct {
-	raw   syscall.RawConn
-	call  uintptr // SYS_READ or SYS_WRITE
-	step  func(fd uintptr) bool
-	bytes []byte
-	more  bool // is to be written at once, so these may wait for it (a socket of TCP)
-	n     int
-	errno syscall.Errno
+	raw    syscall.RawConn
+	call   uintptr // SYS_READ or SYS_WRITE
+	step   func(fd uintptr) bool
+	bytes  []byte
+	lender lender // of bytes, for each try; nil: they are there
+	more   bool   // is to be written at once, so these may wait for it (a socket of TCP)
+	n      int
+	errno  syscall.Errno
 }
 
 // once makes the call; false if the socket is not ready.
 func (d *direct) once(fd uintptr) bool {
+	if d.lender != nil {
+		d.bytes = d.lender.Lend()
+	}
 	for {
 		n, errno := d.invoke(fd)
 		switch errno {
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
+			if d.lender != nil {
+				d.bytes = nil
+				d.lender.TakeBack()
+			}
 			return false
 		}
 		d.n, d.errno = int(n), errno

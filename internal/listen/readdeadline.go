@@ -47,6 +47,16 @@ func (d *readDeadline) read(inner net.Conn, b []byte) (int, error) {
 	}
 }
 
+// readLate is ReadLate.
+func (d *readDeadline) readLate(inner net.Conn, l lender) (int, error) {
+	for {
+		n, err := readLate(inner, l)
+		if err == nil || n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !d.again(inner) {
+			return n, err
+		}
+	}
+}
+
 // again reports whether a read that its deadline has ended is still wanted,
 // and puts the deadline where it belongs.
 func (d *readDeadline) again(inner net.Conn) bool {

@@ -189,6 +189,7 @@ type tcpConn struct {
 
 func (c *tcpConn) Write(b []byte) (int, error)               { return c.guard.write(c.plain, b) }
 func (c *tcpConn) Read(b []byte) (int, error)                { return c.life.read(c.reading.read(c.plain, b)) }
+func (c *tcpConn) ReadLate(l lender) (int, error)            { return c.life.read(c.reading.readLate(c.plain, l)) }
 func (c *tcpConn) SetReadDeadline(t time.Time) error         { return c.reading.set(c.TCPConn, t) }
 func (c *tcpConn) SetWriteDeadline(t time.Time) error        { return c.guard.set(c.TCPConn, t) }
 func (c *tcpConn) SetDeadline(t time.Time) error             { return setBoth(c, t) }
@@ -203,8 +204,11 @@ type unixConn struct {
 	ends    *proxied // as in tcpConn
 }
 
-func (c *unixConn) Write(b []byte) (int, error)        { return c.guard.write(c.plain, b) }
-func (c *unixConn) Read(b []byte) (int, error)         { return c.life.read(c.reading.read(c.plain, b)) }
+func (c *unixConn) Write(b []byte) (int, error) { return c.guard.write(c.plain, b) }
+func (c *unixConn) Read(b []byte) (int, error)  { return c.life.read(c.reading.read(c.plain, b)) }
+func (c *unixConn) ReadLate(l lender) (int, error) {
+	return c.life.read(c.reading.readLate(c.plain, l))
+}
 func (c *unixConn) SetReadDeadline(t time.Time) error  { return c.reading.set(c.UnixConn, t) }
 func (c *unixConn) SetWriteDeadline(t time.Time) error { return c.guard.set(c.UnixConn, t) }
 func (c *unixConn) SetDeadline(t time.Time) error      { return setBoth(c, t) }
