@@ -174,6 +174,10 @@ func (s *site) settings(family string, l *level, address string) settings {
 	}
 	for _, name := range []string{"_pass_request_headers", "_pass_request_body"} {
 		if d := l.last(family + name); d != nil && d.arg(0) == "off" {
+			if name == "_pass_request_body" && len(l.location().own("internal")) > 0 { // what begins within has none: auth_request
+				s.a.note(d, "what auth_request asks, and a page of an error, has no body")
+				continue
+			}
 			s.a.refuse(d, "a request is passed on whole", "leave it out")
 		}
 	}
