@@ -24,7 +24,7 @@ const adoptSlack = time.Second
 // else supervises it: the lock is ours. The number may be another's by now, so
 // it must have been born as the details say; where there are none, as of the
 // original's supervise, it must have been started when the status says. What is
-// wanted of it is what was, unless that was to end with its supervision.
+// wanted of it is what was, unless that may have been to end with its supervision.
 func (s *service) adopt() bool {
 	text, err := readFile("supervise/status", statusSize)
 	if err != nil {
@@ -54,7 +54,8 @@ func (s *service) adopt() bool {
 		return false
 	}
 	s.birth = birthOf(pid)
-	if want := wish(status.Want); known && !before.Exiting && (want == wantUp || want == wantDown || want == wantOnce) {
+	switch want := wish(status.Want); {
+	case want == wantUp, known && !before.Exiting && (want == wantDown || want == wantOnce):
 		s.want = want
 	}
 	s.status, s.pid, s.adopted, s.paused = status, pid, true, status.Paused == 1

@@ -107,6 +107,7 @@ func openCgroup(name string) (*cgroup, error) {
 	if c.fd, err = unix.Open(c.path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return nil, &os.PathError{Op: "open", Path: c.path, Err: err}
 	}
+	c.freeze("0") // a supervisor that was killed within kill may have left it so
 	return c, nil
 }
 

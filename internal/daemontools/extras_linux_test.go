@@ -319,8 +319,11 @@ func TestFolderClosed(t *testing.T) {
 // with its supervision.
 func TestAdoptedAsItWas(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ asked, want string }{{"-o", "up"}, {"-u", "up u"}, {"-d", "up d"}, {"-dx", "up u"}} {
-		t.Run(test.asked, func(t *testing.T) {
+	for _, test := range []struct {
+		asked, want string
+		original    bool // whose supervise has no details, and can go by the clock alone
+	}{{"-o", "up", false}, {"-u", "up u", false}, {"-u", "up u", true}, {"-d", "up d", false}, {"-d", "up u", true}, {"-dx", "up u", false}} {
+		t.Run(fmt.Sprint(test.asked, " ", test.original), func(t *testing.T) {
 			t.Parallel()
 			s := oursAlone(t)
 			s.script("s/run", "trap '' TERM; echo there >>starts; while :; do sleep 0.02; done")
@@ -334,11 +337,7 @@ func TestAdoptedAsItWas(t *testing.T) {
 			exiting := strings.Contains(test.asked, "x")
 			until(t, "it is asked", func() bool {
 				seen, _ := DecodeStatus([]byte(s.read("s/supervise/status")))
-				want := test.want
-				if exiting {
-					want = "up d"
-				}
-				return seen.Want == want[len(want)-1] || want == "up" && seen.Want == 0
+				return map[byte]byte{'o': 0, 'u': 'u', 'd': 'd'}[test.asked[1]] == seen.Want
 			})
 			until(t, "that is noted", func() bool {
 				return exiting == strings.Contains(s.read("s/supervise/details"), `"exiting":true`)
@@ -351,8 +350,14 @@ func TestAdoptedAsItWas(t *testing.T) {
 			old, _ := DecodeStatus([]byte(s.read("s/supervise/status")))
 			was := old.stampText()
 			old.Seconds -= 1000
-			s.file("s/supervise/details", strings.ReplaceAll(s.read("s/supervise/details"), was, old.stampText()), 0o644)
-			s.file("s/supervise/status", string(old.Encode()), 0o644)
+			if test.original {
+				if err := os.Remove(filepath.Join(s.dir, "s/supervise/details")); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				s.file("s/supervise/details", strings.ReplaceAll(s.read("s/supervise/details"), was, old.stampText()), 0o644)
+				s.file("s/supervise/status", string(old.Encode()), 0o644)
+			}
 			b = s.begin("supervise", "s")
 			b.says("s runs already, as process " + strconv.Itoa(int(st.PID)))
 			if got := s.state("s", test.want); got.PID != st.PID {
@@ -454,6 +459,32 @@ setsid sh -c 'echo $$ >"$GROUP/within/cgroup.procs"; echo $$ >>left; exec sleep 
 	if _, err := os.Stat(group); err == nil {
 		t.Error("the group is still there")
 	}
+}
+
+// TestCgroupFrozen: a group that a kill of the supervisor has left to stand still
+// is none in which nothing runs.
+func TestCgroupFrozen(t *testing.T) {
+	t.Parallel()
+	own := cgroupHere(t)
+	s := oursAlone(t)
+	s.script("s/run", "echo there >>there; "+forever)
+	s.file("s/cgroup", "", 0o644)
+	var folder syscall.Stat_t
+	if err := syscall.Stat(filepath.Join(s.dir, "s"), &folder); err != nil {
+		t.Fatal(err)
+	}
+	group := filepath.Join(own, fmt.Sprintf("millrace-%x-%x", folder.Dev, folder.Ino))
+	if err := os.Mkdir(group, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(group) })
+	if err := os.WriteFile(filepath.Join(group, "cgroup.freeze"), []byte("1"), 0); err != nil {
+		t.Skip(err) // before Linux 5.2
+	}
+	b := s.begin("supervise", "s")
+	s.holds("s/there", "there")
+	s.run("svc", "-dx", "s")
+	b.end()
 }
 
 // alive is not true of a zombie.
