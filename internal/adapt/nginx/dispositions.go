@@ -6,6 +6,7 @@ import "strings"
 
 // noted are directives that are left out without harm, and why.
 var noted = map[string]string{
+	"proxy_cache_path": "responses are kept in memory; [server.cache] with a folder keeps them on disk", "proxy_cache_revalidate": "what is stale is asked for with its ETag and date", "proxy_cache_background_update": "stale_while_revalidate says it", "proxy_cache_min_uses": "each response is kept that may be", "proxy_cache_lock_timeout": "wait of the cache is 10s", "proxy_cache_lock_age": "wait of the cache is 10s", "proxy_cache_methods": "GET and HEAD are answered", "proxy_cache_convert_head": "a HEAD is answered by a GET", "proxy_cache_max_range_offset": "ranges are served of what is kept", "fastcgi_cache_path": "responses are kept in memory; [server.cache] with a folder keeps them on disk", "fastcgi_cache_revalidate": "what is stale is asked for with its ETag and date", "fastcgi_cache_background_update": "stale_while_revalidate says it", "fastcgi_cache_min_uses": "each response is kept that may be", "fastcgi_cache_lock_timeout": "wait of the cache is 10s", "fastcgi_cache_lock_age": "wait of the cache is 10s", "fastcgi_cache_methods": "GET and HEAD are answered", "fastcgi_cache_convert_head": "a HEAD is answered by a GET", "fastcgi_cache_max_range_offset": "ranges are served of what is kept", "uwsgi_cache_path": "responses are kept in memory; [server.cache] with a folder keeps them on disk", "uwsgi_cache_revalidate": "what is stale is asked for with its ETag and date", "uwsgi_cache_background_update": "stale_while_revalidate says it", "uwsgi_cache_min_uses": "each response is kept that may be", "uwsgi_cache_lock_timeout": "wait of the cache is 10s", "uwsgi_cache_lock_age": "wait of the cache is 10s", "uwsgi_cache_methods": "GET and HEAD are answered", "uwsgi_cache_convert_head": "a HEAD is answered by a GET", "uwsgi_cache_max_range_offset": "ranges are served of what is kept", "scgi_cache_path": "responses are kept in memory; [server.cache] with a folder keeps them on disk", "scgi_cache_revalidate": "what is stale is asked for with its ETag and date", "scgi_cache_background_update": "stale_while_revalidate says it", "scgi_cache_min_uses": "each response is kept that may be", "scgi_cache_lock_timeout": "wait of the cache is 10s", "scgi_cache_lock_age": "wait of the cache is 10s", "scgi_cache_methods": "GET and HEAD are answered", "scgi_cache_convert_head": "a HEAD is answered by a GET", "scgi_cache_max_range_offset": "ranges are served of what is kept",
 	"worker_processes": "one process answers on all processors", "worker_connections": "it takes as many as there are files (ulimit -n)",
 	"worker_rlimit_nofile": "the limit of the process is used up to its hard one", "worker_cpu_affinity": "the system places threads", "worker_priority": "set it where the service is started (nice)",
 	"worker_rlimit_core": "set it where the service is started", "worker_shutdown_timeout": "[server] shutdown_timeout is 30s", "worker_aio_requests": "there is no such queue",
@@ -74,9 +75,7 @@ var refused = map[string][2]string{
 var refusedFamilies = map[string][2]string{
 	"memcached_": {"millrace does not speak memcached's protocol", "leave it out with memcached_pass"}, "geoip_": {"there is no table of countries", "leave it out"}, "userid_": {"no cookie is made", "leave it out"}, "ssi_": {"millrace has no server-side includes", "leave it out"}, "image_filter_": {"pictures are not changed", "leave it out"},
 	"xslt_": {"XML is not transformed", "leave it out"}, "mp4_": {"films are not cut up", "leave it out"}, "ancient_browser": {"browsers are not told apart by tables", "write a map of $http_user_agent"}, "modern_browser": {"browsers are not told apart by tables", "write a map of $http_user_agent"}, "degra": {"there is no such measure", "leave it out"},
-	"proxy_cache": {"it is not made by itself", "write cache = true, or what it is to keep, in the TOML (docs/cache.md)"}, "fastcgi_cache": {"it is not made by itself", "write cache = true, or what it is to keep, in the TOML (docs/cache.md)"}, "uwsgi_cache": {"it is not made by itself", "write cache = true, or what it is to keep, in the TOML (docs/cache.md)"}, "scgi_cache": {"it is not made by itself", "write cache = true, or what it is to keep, in the TOML (docs/cache.md)"},
-	"proxy_no_cache": {"it is not made by itself", "leave it out with the cache"}, "fastcgi_no_cache": {"it is not made by itself", "leave it out with the cache"}, "uwsgi_no_cache": {"it is not made by itself", "leave it out with the cache"}, "scgi_no_cache": {"it is not made by itself", "leave it out with the cache"},
-	"fastcgi_store": {"responses are not stored as files", "leave it out"}, "uwsgi_store": {"responses are not stored as files", "leave it out"}, "scgi_store": {"responses are not stored as files", "leave it out"}, "proxy_store_": {"responses are not stored as files", "leave it out"}, "uwsgi_ssl_": {"uwsgi is spoken without TLS", "take http, or a tunnel"}, "proxy_ssl_crl": {"lists of revoked certificates are not looked at", "leave it out"}, "grpc_ssl_": {"it is not known here", "leave it out"},
+	"proxy_cache_": {"the cache has nothing of the kind", "leave it out (docs/cache.md)"}, "fastcgi_cache_": {"the cache has nothing of the kind", "leave it out (docs/cache.md)"}, "uwsgi_cache_": {"the cache has nothing of the kind", "leave it out (docs/cache.md)"}, "scgi_cache_": {"the cache has nothing of the kind", "leave it out (docs/cache.md)"}, "fastcgi_store": {"responses are not stored as files", "leave it out"}, "uwsgi_store": {"responses are not stored as files", "leave it out"}, "scgi_store": {"responses are not stored as files", "leave it out"}, "proxy_store_": {"responses are not stored as files", "leave it out"}, "uwsgi_ssl_": {"uwsgi is spoken without TLS", "take http, or a tunnel"}, "proxy_ssl_crl": {"lists of revoked certificates are not looked at", "leave it out"}, "grpc_ssl_": {"it is not known here", "leave it out"},
 }
 
 // carried are directives that what follows carries over.
@@ -95,20 +94,19 @@ var carried = strings.Fields(`
 	proxy_next_upstream proxy_next_upstream_tries proxy_next_upstream_timeout fastcgi_next_upstream fastcgi_next_upstream_tries fastcgi_next_upstream_timeout uwsgi_next_upstream uwsgi_next_upstream_tries uwsgi_next_upstream_timeout scgi_next_upstream scgi_next_upstream_tries scgi_next_upstream_timeout grpc_next_upstream grpc_next_upstream_tries grpc_next_upstream_timeout
 	proxy_pass_request_headers proxy_pass_request_body fastcgi_pass_request_headers fastcgi_pass_request_body uwsgi_pass_request_headers uwsgi_pass_request_body scgi_pass_request_headers scgi_pass_request_body
 	proxy_ssl_verify proxy_ssl_trusted_certificate proxy_ssl_name proxy_ssl_certificate proxy_ssl_certificate_key
-	proxy_cache fastcgi_cache uwsgi_cache scgi_cache limit_rate`)
+	proxy_cache fastcgi_cache uwsgi_cache scgi_cache proxy_cache_key fastcgi_cache_key uwsgi_cache_key scgi_cache_key proxy_cache_valid fastcgi_cache_valid uwsgi_cache_valid scgi_cache_valid
+	proxy_cache_bypass fastcgi_cache_bypass uwsgi_cache_bypass scgi_cache_bypass proxy_no_cache fastcgi_no_cache uwsgi_no_cache scgi_no_cache
+	proxy_cache_lock fastcgi_cache_lock uwsgi_cache_lock scgi_cache_lock proxy_cache_use_stale fastcgi_cache_use_stale uwsgi_cache_use_stale scgi_cache_use_stale limit_rate`)
 
 // dispose notes or refuses a directive that is not carried over.
 func (a *adapter) dispose(d *directive) {
 	switch {
 	case isCarried(d.name):
-		switch { // but for some values
-		case strings.HasSuffix(d.name, "_cache") && d.arg(0) == "off":
-			a.note(d, "nothing is cached without a word")
+		if d.name != "limit_rate" {
 			return
-		case d.name == "limit_rate" && d.arg(0) == "0":
+		}
+		if d.arg(0) == "0" {
 			a.note(d, "responses have no rate")
-			return
-		case !strings.HasSuffix(d.name, "_cache") && d.name != "limit_rate":
 			return
 		}
 	case d.name == "charset" && strings.EqualFold(d.arg(0), "utf-8"):

@@ -126,6 +126,7 @@ func (s *site) program(d *directive, family, address string, st state) {
 		r.set("params", params, at)
 	}
 	s.ofBackEnd(r, l)
+	s.cache(r, family, family, address, st)
 }
 
 // resplit has variables that were set from the script's parts have those of this

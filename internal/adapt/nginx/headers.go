@@ -66,6 +66,10 @@ func (s *site) response(l *level, sc *scope, r *route) *response {
 		}
 	}
 	for _, d := range l.find("add_header") {
+		if d.arg(1) == "$upstream_cache_status" {
+			s.a.note(d, "Cache-Status says what became of a request")
+			continue
+		}
 		text, ok := sc.expand(d.args[1], forText)
 		if !ok || text == "" {
 			continue

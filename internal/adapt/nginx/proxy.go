@@ -117,6 +117,9 @@ func (s *site) passTo(d *directive, address, protocol string, st state, uri stri
 		s.reverse(r, protocol+"://"+address, uri, st)
 	}
 	s.ofBackEnd(r, l)
+	if family == "proxy" {
+		s.cache(r, family, protocol, address, st)
+	}
 }
 
 // ofBackEnd are the keys of all routes to back ends.
