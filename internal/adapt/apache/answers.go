@@ -263,6 +263,7 @@ func (l *lowering) files(a area, c *conf, on cond, guard pairs, scripts []string
 	if c.has(optFollow) {
 		f.set("follow_symlinks", true, placeOf(c.optionsAt))
 	}
+	l.ownTypes(c, &f)
 	b := body{at: placeOf(d)}
 	if a.m.expr != "" || a.m.file != "" {
 		to := a.m.to

@@ -30,6 +30,7 @@ type site struct {
 
 	routes      []routed
 	group       string
+	types       pairs                 // of files, by extension
 	pages       map[string]*directive // ErrorDocument of all that says nothing else
 	texts       map[string]string     // paths of its texts
 	before      []routed              // and what answers there
@@ -315,6 +316,10 @@ func (l *lowering) build(s *site) {
 	l.logs(s)
 	l.wide(s)
 	l.mappingsOf(s)
+	if s.hasFiles() {
+		s.types = l.knownTypes(s)
+		s.table.Set("types", l.mediaTypes(s.base), s.table.Place())
+	}
 	l.routesOf(s)
 	l.nothing(s.table, s.own)
 	s.write()
