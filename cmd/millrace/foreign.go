@@ -17,6 +17,8 @@ import (
 type foreignFlags struct {
 	from  string
 	shell bool
+
+	files []string // that were read the last time
 }
 
 func (f *foreignFlags) register(flags *pflag.FlagSet) {
@@ -35,6 +37,7 @@ func (f *foreignFlags) load(path string) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.files = d.Files()
 	return d.Config(path)
 }
 

@@ -78,7 +78,8 @@ func (f *serveFlags) register(flags *pflag.FlagSet) {
 // found is a plan together with what package project said.
 type found struct {
 	*project.Found
-	plan *server.Plan
+	plan  *server.Plan
+	files []string // of a configuration of another server
 }
 
 // plan finds the target and puts the flags over its configuration.
@@ -119,7 +120,7 @@ func (f *serveFlags) plan(ctx context.Context) (*found, error) {
 		return nil, err
 	}
 	f.serving = originOf(p)
-	return &found{p, plan}, nil
+	return &found{p, plan, f.foreign.files}, nil
 }
 
 // origin is what a plan was made of. Its zero value is that of no plan.

@@ -76,7 +76,7 @@ func (r *runfcgiPlan) plan(ctx context.Context) (*found, error) {
 	if err := plan.Settle(); err != nil {
 		return nil, err
 	}
-	return &found{p, plan}, nil
+	return &found{Found: p, plan: plan}, nil
 }
 
 // overConfig puts settings, pythonpath and venv over a millrace.toml.

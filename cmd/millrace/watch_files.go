@@ -51,6 +51,11 @@ func placesOf(f *found) places {
 	for i := range f.Config.Sites {
 		p.files = append(p.files, f.Config.Sites[i].Maintenance)
 	}
+	for _, file := range f.files {
+		if abs, err := filepath.Abs(file); err == nil {
+			p.files = append(p.files, abs)
+		}
+	}
 	if strings.HasSuffix(f.Source, ".toml") {
 		p.files = append(p.files, f.Source)
 		for dir := filepath.Dir(f.Source); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {

@@ -301,3 +301,12 @@ func TestPlacesOf(t *testing.T) {
 		t.Errorf("files %q, want %q", got.files, want)
 	}
 }
+
+// TestPlacesOfForeign: all files that a configuration of another server was read from
+// are looked at.
+func TestPlacesOfForeign(t *testing.T) {
+	f := &found{Found: &project.Found{Source: "/srv/lighttpd.conf", Config: &config.Config{}}, files: []string{"/srv/lighttpd.conf", "/srv/conf.d/a.conf"}}
+	if got := placesOf(f).files; !slices.Contains(got, "/srv/lighttpd.conf") || !slices.Contains(got, "/srv/conf.d/a.conf") {
+		t.Errorf("they are %v", got)
+	}
+}

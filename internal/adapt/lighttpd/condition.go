@@ -24,7 +24,7 @@ var fields = map[string]string{
 // canonical is a condition by what it means, not by how it is written: a regexp
 // that is a text with anchors is an equal, a prefix or a suffix.
 func canonical(family, name, op string, v *value, at document.Place) (*condition, error) {
-	c := &condition{op: op, value: v.text, at: at}
+	c := &condition{op: op, value: v.text, at: at, text: "$" + family + `["` + name + `"] ` + op + ` "` + v.text + `"`}
 	switch {
 	case family == "SERVER" && name == "socket":
 		c.field = "socket"

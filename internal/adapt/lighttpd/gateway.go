@@ -31,7 +31,6 @@ type gateway struct {
 	strip      string
 	fixRoot    bool
 	sendfile   []string
-	params     []pair
 	buffers    bool
 }
 

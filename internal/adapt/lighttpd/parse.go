@@ -25,6 +25,7 @@ type condition struct {
 	name  string // of the header
 	op    string // == != =~ !~ =^ =$
 	value string
+	text  string // as it is written
 	at    document.Place
 }
 
@@ -57,6 +58,19 @@ func (b *block) set(name string, at document.Place, v *value) {
 	s := &setting{name, at, v}
 	b.settings = append(b.settings, s)
 	b.byName[name] = s
+}
+
+// label is a block as lighttpd's messages name it: its number, and its conditions.
+func (b *block) label() string {
+	text := ""
+	for of := b; of.parent != nil; of = of.parent {
+		c := "else"
+		if of.cond != nil {
+			c = of.cond.text
+		}
+		text = " / " + c + text
+	}
+	return strconv.Itoa(b.number) + " global" + shown(text)
 }
 
 // lookup is a name's value here, or further out.
@@ -246,12 +260,12 @@ func (p *parser) assign(name string, at document.Place, how string, v *value) er
 	b := p.current
 	switch {
 	case strings.HasPrefix(name, "env."):
-		return fail(at, "Setting env variable is not supported: "+name, "set a variable of your own: var."+name[4:]+" = …")
+		return fail(at, "Setting env variable is not supported in conditional "+b.label()+": "+name, "set a variable of your own: var."+name[4:]+" = …")
 	case how == ":=":
 		b.set(name, at, v)
 	case how == "=":
 		if b.byName[name] != nil {
-			return fail(at, "Duplicate config variable: "+name, "it is set at "+b.byName[name].at.String()+"; leave one of them out, or write := to set it anew, += to add to it")
+			return fail(at, "Duplicate config variable in conditional "+b.label()+": "+name, "it is set at "+b.byName[name].at.String()+"; leave one of them out, or write := to set it anew, += to add to it")
 		}
 		b.set(name, at, v)
 	default:

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"mime"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -428,10 +427,4 @@ func (l *lowering) clients(in *document.Table, all []known) {
 	if s := l.effective("ssl.verifyclient.enforce", all); s != nil && !enabled(s.value) {
 		in.Set("client_auth", "optional", s.at)
 	}
-}
-
-// isAddress reports whether a host is one, not a name.
-func isAddress(host string) bool {
-	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil
 }
