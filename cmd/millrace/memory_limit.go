@@ -64,12 +64,9 @@ func (l *memoryLimit) follow() {
 type collected struct{ limit *memoryLimit }
 
 // adapt sets the limit. Each setting stops all goroutines for some
-// microseconds, so a limit that is a little too high is let be.
+// microseconds, so one that is a little too high is let be.
 func (l *memoryLimit) adapt(f footprint) {
-	switch limit := f.limit(); {
-	case limit > l.now:
-		l.set(limit + limit/8)
-	case limit < l.now-l.now/4:
+	if limit := f.limit(); limit > l.now || limit < l.now-l.now/8 {
 		l.set(limit)
 	}
 }
