@@ -325,6 +325,7 @@ func (s *site) limit(requests, connections []*directive, l *level) *document.Tab
 			s.a.problem(d.at, "a second limit_conn in one place is not carried over: a route has one number", "leave the weaker one out")
 		default:
 			t.Set("connections", n, d.at)
+			s.a.shared(zone, d)
 			key(zone, d.at)
 		}
 	}
@@ -343,6 +344,14 @@ func (s *site) limit(requests, connections []*directive, l *level) *document.Tab
 	return t
 }
 
+// shared notes that a zone counts in each of its places apart.
+func (a *adapter) shared(zone, d *directive) {
+	if at, is := a.zoneAt[zone]; is && at != d {
+		a.note(zone, "each place that has the zone counts for itself; in nginx they count together")
+	}
+	a.zoneAt[zone] = d
+}
+
 func (s *site) zoneOf(d *directive, kind string) *directive {
 	for _, w := range d.args {
 		if name, is := strings.CutPrefix(w.text, "zone="); is {
@@ -359,10 +368,12 @@ func (s *site) zoneOf(d *directive, kind string) *directive {
 
 // rate is the rate of a limit_req.
 func (s *site) rate(t *document.Table, d, zone *directive) {
-	burst := 0
+	burst, nodelay := 0, false
 	for _, w := range d.args {
 		switch name, value, _ := strings.Cut(w.text, "="); name {
-		case "zone", "nodelay", "delay":
+		case "nodelay":
+			nodelay = true
+		case "zone", "delay":
 		case "burst":
 			n, err := strconv.Atoi(value)
 			if err != nil || n < 1 {
@@ -382,6 +393,10 @@ func (s *site) rate(t *document.Table, d, zone *directive) {
 			}
 			t.Set("rate", n+"/"+per, zone.at)
 			t.Set("burst", burst+1, d.at)
+			if burst > 0 && !nodelay {
+				s.a.note(d, "what is within burst passes at once; nginx has it wait for its turn")
+			}
+			s.a.shared(zone, d)
 			return
 		}
 	}

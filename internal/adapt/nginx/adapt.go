@@ -23,9 +23,10 @@ type adapter struct {
 	maps      map[string]*table
 	groups    map[string]*backends // upstreams, by name
 	formats   map[string]*directive
-	zones     map[string]*directive // limits, by name
-	made      map[string]string     // upstreams of the document: what they are, to their names
-	names     map[string]bool       // that are taken
+	zones     map[string]*directive     // limits, by name
+	zoneAt    map[*directive]*directive // where each was last used
+	made      map[string]string         // upstreams of the document: what they are, to their names
+	names     map[string]bool           // that are taken
 	notes     []note
 	errorLog  bool
 	hostsOf   map[string]map[string]bool // by address: names that a server has
@@ -66,7 +67,7 @@ func Adapt(path string, o document.Options) (*document.Document, error) {
 	}
 	a := &adapter{
 		doc: document.New(), options: o, maps: map[string]*table{}, groups: map[string]*backends{}, formats: map[string]*directive{}, zones: map[string]*directive{},
-		made: map[string]string{}, names: map[string]bool{}, hostsOf: map[string]map[string]bool{}, defaultOf: map[string]*directive{},
+		zoneAt: map[*directive]*directive{}, made: map[string]string{}, names: map[string]bool{}, hostsOf: map[string]map[string]bool{}, defaultOf: map[string]*directive{},
 	}
 	text, err := document.Read(path)
 	if err != nil {
@@ -192,7 +193,7 @@ func (a *adapter) writeNotes() {
 		return
 	}
 	top := a.doc.Top()
-	top.Comment("Left out, as there is nothing of the kind here, or it is so by itself:")
+	top.Comment("Left out, or otherwise than with nginx:")
 	for _, n := range a.notes {
 		more := ""
 		if n.more > 0 {

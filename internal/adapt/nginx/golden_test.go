@@ -31,6 +31,9 @@ func TestGolden(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no cases: %v", err)
 	}
+	if len(files) < 100 {
+		t.Errorf("%d cases: at least 100 are promised", len(files))
+	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".conf"), func(t *testing.T) { golden(t, file) })
 	}

@@ -282,6 +282,7 @@ func (s *site) requestHeaders(r *route, family, protocol, address string, st sta
 			continue // of the connection, which is the server's own affair
 		case "x-forwarded-for":
 			if d.arg(1) == "$proxy_add_x_forwarded_for" {
+				s.a.note(d, "X-Forwarded-For names the client, and the proxies that are trusted; what a client says of it is not passed on")
 				continue
 			}
 		case "x-forwarded-proto":
