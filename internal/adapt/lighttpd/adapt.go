@@ -1,6 +1,6 @@
 // Package lighttpd makes a millrace.toml of a lighttpd.conf.
 //
-// The file is read as lighttpd reads it (lex.go, parse.go, include.go): variables are
+// The file is read as lighttpd reads it (lex.go, parse.go, expression.go, include.go): variables are
 // replaced and files included on the way, and what is left is blocks: the settings
 // outside of conditions, and those of each condition, in the order of their first
 // lines. For a request lighttpd takes of each setting that of the last block whose
@@ -16,7 +16,7 @@
 //
 // In a case the routes stand in the order in which lighttpd asks its modules:
 // rewriting (rewrite.go), redirects and refusals, gateways that look at no file
-// (gateway.go), aliases, users' folders and the document root, and in these scripts,
+// (gateway.go, upstream.go, app.go), aliases, users' folders and the document root, and in these scripts,
 // programs and files (handle.go, files.go, vhost.go). What is said of all answers is put
 // around each (decorate.go).
 //
