@@ -122,6 +122,13 @@ func (l *lowering) routesOf(s *site) {
 			w.files = "files"
 		}
 		l.under = nil
+		if last := len(s.mappings) - 1; last >= 0 && leads(rules) {
+			m := s.mappings[last]
+			if m.prefix != "/" || m.kind == isRedirect || m.expr != "" {
+				m = &mapping{kind: isFiles, prefix: "/"}
+			}
+			l.beforeRules(m, "")
+		}
 		l.rules(rules, w)
 		if l.jumps(s, "site", "files") {
 			s.emit(cond{}, jump(rules.at.place, "site"))
@@ -209,20 +216,18 @@ func (l *lowering) mappingRoutes(m *mapping) {
 	var of []area
 	for _, a := range areas {
 		c := l.holding(a, nil)
-		if c.rewrite != nil && c.rewrite.on && len(c.rewrite.rules)+lenAlso(c.rewrite) > 0 && !slices.Contains(sets, c.rewrite) {
+		if c.rewrite != nil && c.rewrite.on && len(c.rewrite.rules)+lenAlso(c.rewrite) > 0 && !slices.ContainsFunc(sets, func(o *ruleset) bool { return o.at == c.rewrite.at }) {
 			sets = append(sets, c.rewrite)
 			of = append(of, a)
 		}
 	}
 	group := s.group
 	if len(sets) > 0 {
-		for _, a := range areas { // nobody is let in, whatever the rules make of the path
-			if e := l.entry(l.holding(a, nil)); len(e) == 1 && e[0].shut && a.prefix != "/" {
-				s.emit(at(a.prefix, placeOf(e[0].at)), status(placeOf(e[0].at), 403))
-			}
-		}
 		after := s.unique("answers")
 		before := len(s.routes)
+		if slices.ContainsFunc(sets, leads) {
+			l.beforeRules(m, after)
+		}
 		for i, set := range sets {
 			l.folderRules(set, m, of[i], areas, after, len(sets) > 1)
 		}
