@@ -212,6 +212,25 @@ func TestStop(t *testing.T) {
 	}
 }
 
+// TestStopDrains: a log that is between two starts when svscan ends is started
+// for what its service has said last.
+func TestStopDrains(t *testing.T) {
+	t.Parallel()
+	s := oursAlone(t)
+	s.script("sv/a/run", `trap 'echo last words; exit 0' TERM; echo hello; while :; do sleep 0.02; done`)
+	s.script("sv/a/log/run", `[ -e got ] && exec cat >>got
+read -r line; echo "$line" >>got; exit 1`)
+	b := s.begin("svscan", "sv")
+	s.holds("sv/a/log/got", "hello") // and it is down until its second is over
+	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	b.end()
+	if got := s.read("sv/a/log/got"); got != "hello\nlast words\n" {
+		t.Errorf("the log has %q", got)
+	}
+}
+
 // TestStopDeaf: what does not end is killed, and only then what it depends on.
 func TestStopDeaf(t *testing.T) {
 	t.Parallel()

@@ -44,6 +44,7 @@ type service struct {
 	log   bool   // it is a log, whose end comes with that of what it reads
 
 	dir, lock, ok int // descriptors: the folder, supervise/lock, supervise/ok
+	pipe          int // too, or -1: see drain
 	control       *os.File
 	stdin, stdout int // what it runs with
 
@@ -54,6 +55,7 @@ type service struct {
 	want    wish
 	starts  bool // it is to be started once more, whatever is wanted
 	exiting bool // supervision ends when it is down
+	drains  bool // it is started once more before that
 	paused  bool
 
 	started time.Time           // the last start
@@ -94,7 +96,7 @@ type exit struct {
 // begins to supervise it. If it can't, it says so and returns nil.
 func (e *engine) openService(dir, label string, stdin, stdout int, closed func()) *service {
 	s := &service{
-		e: e, label: label, dir: -1, lock: -1, ok: -1, stdin: stdin, stdout: stdout, want: wantUp, closed: closed,
+		e: e, label: label, dir: -1, lock: -1, ok: -1, pipe: -1, stdin: stdin, stdout: stdout, want: wantUp, closed: closed,
 		backoff: supervise.Backoff{First: 2 * time.Second, Limit: time.Minute, Factor: 2},
 	}
 	if what, err := s.open(dir); err != nil {
@@ -203,7 +205,7 @@ func (s *service) listen(control *os.File) {
 
 // release gives back what is open.
 func (s *service) release() {
-	for _, fd := range []*int{&s.dir, &s.lock, &s.ok} {
+	for _, fd := range []*int{&s.dir, &s.lock, &s.ok, &s.pipe} {
 		if *fd >= 0 {
 			_ = unix.Close(*fd)
 			*fd = -1
@@ -337,7 +339,7 @@ func (s *service) command(letter byte) {
 func (s *service) step() {
 	switch {
 	case s.pid != 0 || s.finishing != 0 || s.sweeping || s.control == nil:
-	case s.exiting:
+	case s.exiting && !(s.drains && s.want == wantUp):
 		s.close()
 	case s.want == wantUp || s.starts:
 		if wait := time.Until(s.next); wait > 0 {
@@ -358,7 +360,7 @@ func (s *service) later(wait time.Duration) {
 
 // start starts run.
 func (s *service) start() {
-	s.starts, s.paused, s.adopted, s.ended = false, false, false, nil
+	s.starts, s.drains, s.paused, s.adopted, s.ended = false, false, false, false, nil
 	s.started = time.Now()
 	s.next = s.started.Add(pause)
 	if err := s.enter(); err != nil { // so run cannot be executed

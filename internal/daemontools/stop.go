@@ -73,10 +73,30 @@ func (sc *scanner) stopNext() {
 	}
 }
 
+// drain has a log that has ended by a fault started once more before supervision
+// ends, if something waits for it in its pipe.
+func (s *service) drain(pipe int) {
+	waits := []unix.PollFd{{Fd: int32(pipe), Events: unix.POLLIN}}
+	if s.running() || s.want != wantUp {
+		return
+	}
+	if _, err := unix.Poll(waits, 0); err != nil || waits[0].Revents&unix.POLLIN == 0 {
+		return
+	}
+	fd, err := unix.FcntlInt(uintptr(pipe), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	s.drains, s.stdin, s.pipe = true, fd, fd // svscan's own is closed before that
+}
+
 // endLog has a log end: by the end of what it reads, which is when svscan has
 // closed its ends of the pipe, or else by signals.
 func (sc *scanner) endLog(en *entry) {
 	en.logEnding = true
+	if s, ok := en.log.(*service); ok {
+		s.drain(en.pipe[0])
+	}
 	en.log.command('x')
 	en.closePipe()
 	sc.e.after(logTime, func() {
