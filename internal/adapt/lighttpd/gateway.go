@@ -5,12 +5,14 @@ package lighttpd
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"millrace/internal/adapt/document"
+	"millrace/internal/suggest"
 )
 
 // gateway is one key of a list of servers: what it is for, and who answers.
@@ -151,7 +153,7 @@ func (l *lowering) checkHost(s *setting, of item) bool {
 		case !ok && strings.Contains(k.key, "_"):
 			fail(k.at, "incorrect directive contains underscore ('_') instead of dash ('-'): "+shown(k.key), "write "+strings.ReplaceAll(k.key, "_", "-"))
 		case !ok:
-			fail(k.at, "unknown config-key: "+shown(k.key)+" in "+s.name, "the keys are those of docs/adapt.md")
+			fail(k.at, "unknown config-key: "+shown(k.key)+" in "+s.name, hintForKey(k.key))
 		case !d.takes(k.value):
 			fail(k.value.at, k.key+" in "+s.name+" takes "+d.wanted()+", and this is "+k.value.shape.String(), "write \""+k.key+"\" => "+d.wanted())
 		case shape == "s" && k.value.text == "" && k.key != "strip-request-uri":
@@ -173,6 +175,14 @@ func (l *lowering) checkHost(s *setting, of item) bool {
 		fail(mode.at, "unknown gw mode: "+shown(mode.text)+" (ignored, mode set to responder)", "write responder or authorizer")
 	}
 	return good
+}
+
+// hintForKey is the key that was probably meant.
+func hintForKey(name string) string {
+	if like := suggest.Nearest(name, slices.Sorted(maps.Keys(hostKeys))); like != "" {
+		return "did you mean " + like + "?"
+	}
+	return "leave it out"
 }
 
 // common is what all servers of a key share: what the first says, which the others

@@ -36,6 +36,7 @@ func (l *lowering) run() {
 	l.order()
 	l.server()
 	l.sites()
+	l.document.Top().Comment("here names that begin with a dot are not served, and a file that is not run has no path behind it")
 	l.comments()
 }
 
