@@ -31,6 +31,7 @@ type prefix struct {
 	path  string
 	to    *location
 	tried []*location
+	other bool // they are not those that all others have
 }
 
 // order is the choices among the locations of a server. The last is whole, the
@@ -41,12 +42,15 @@ func order(all []*location, whole *location) []choice {
 	collect(all, nil, func(c choice) { exact = append(exact, c) }, func(p prefix) { prefixes = append(prefixes, p) })
 	common := expressions(all)
 	if !slices.ContainsFunc(prefixes, func(p prefix) bool { return p.path == "/" }) {
-		prefixes = append(prefixes, prefix{"/", whole, common})
+		prefixes = append(prefixes, prefix{path: "/", to: whole, tried: common})
+	}
+	for i := range prefixes {
+		prefixes[i].other = !slices.Equal(prefixes[i].tried, common)
 	}
 	slices.SortStableFunc(prefixes, func(a, b prefix) int { return len(b.path) - len(a.path) })
 	apart := func(p prefix) bool {
 		return slices.ContainsFunc(prefixes, func(q prefix) bool {
-			return strings.HasPrefix(p.path, q.path) && !slices.Equal(q.tried, common)
+			return q.other && strings.HasPrefix(p.path, q.path)
 		})
 	}
 	list := exact
@@ -103,7 +107,7 @@ func collect(level []*location, after []*location, exact func(choice), found fun
 				found(p)
 			}
 		})
-		found(prefix{l.name, l, append(expressions(l.inner), then...)})
+		found(prefix{path: l.name, to: l, tried: append(expressions(l.inner), then...)})
 	}
 }
 

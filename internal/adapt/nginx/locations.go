@@ -22,6 +22,9 @@ type location struct {
 	uses    int
 }
 
+// maxLocations bounds the locations of a server, which are compared with each other.
+const maxLocations = 3000
+
 func (l *location) is() string {
 	if l.d == nil {
 		return "server"
@@ -33,6 +36,12 @@ func (l *location) is() string {
 func (s *site) readLocations(of *level, outer *location) []*location {
 	var all []*location
 	for _, d := range of.own("location") {
+		if s.count++; s.count > maxLocations {
+			if s.count == maxLocations+1 {
+				s.a.problem(d.at, fmt.Sprintf("a server has more than %d locations", maxLocations), "part it")
+			}
+			return all
+		}
 		l := s.readLocation(d, of, outer)
 		if l == nil {
 			continue

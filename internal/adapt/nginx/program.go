@@ -43,7 +43,7 @@ func (st state) fork() state {
 func (s *site) steps(ops []*directive, st state) {
 	if s.forks++; s.forks > maxForks {
 		if s.forks == maxForks+1 {
-			s.a.problem(st.scope.level.at, fmt.Sprintf("the ifs of the server make more than %d cases", maxForks), "put what they have in common into a map")
+			s.a.problem(st.scope.level.at, fmt.Sprintf("the ifs here make more than %d cases", maxForks), "put what they have in common into a map")
 		}
 		return
 	}

@@ -29,7 +29,9 @@ type site struct {
 	order     []*chosen
 	blurred   map[string]string // variables of the server that are set under conditions, and where
 
-	groups, captures, forks int
+	choices []choice // among the locations, in order
+
+	groups, captures, forks, count int
 
 	again   bool // there is a group that begins anew
 	phased  bool // what the server's own rewriting does must not be done twice
@@ -90,6 +92,7 @@ func (a *adapter) makeSite(l *level, at []listen, isDefault bool) {
 	s.errorPages()
 	s.types()
 	s.whole = &location{level: l, name: "/"}
+	s.choices = order(s.locations, s.whole)
 	if a.problems.Len() > 0 && len(s.locations) == 0 {
 		return
 	}
@@ -130,7 +133,7 @@ func (s *site) lower() {
 			return a.op == 'f' && strings.Contains(a.subject, "{") || strings.Contains(a.subject, "{path}") || strings.Contains(a.subject, "{query")
 		})
 	})
-	choices := order(s.locations, s.whole)
+	choices := s.choices
 	if len(choices) > maxChoices {
 		s.a.problem(s.level.at, fmt.Sprintf("the locations make more than %d routes", maxChoices), "put regular expressions beside each other, at the level of the server")
 		return
@@ -246,6 +249,7 @@ func (s *site) freeGroup(name string) string {
 
 // locate makes the routes of a location.
 func (s *site) locate(l *location, when conditions, group string, base state) {
+	s.forks = 0
 	st := base.fork()
 	st.when, st.loc, st.group, st.changed = when, l, group, false
 	st.scope.level = l.level
@@ -292,7 +296,7 @@ func (s *site) resolve(path string) *location {
 	if strings.ContainsAny(path, "{") || path == "" {
 		return nil
 	}
-	for _, c := range order(s.locations, s.whole) {
+	for _, c := range s.choices {
 		if !c.add && c.when.has(path) {
 			return c.to
 		}
