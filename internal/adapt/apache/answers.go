@@ -218,6 +218,11 @@ func (l *lowering) answer(a area, c *conf, on cond, guard pairs) {
 		l.site.emit(on, s)
 		return
 	}
+	if len(guard) > 0 && (c.fallback != nil || slices.ContainsFunc(c.indexes(), func(name string) bool { return strings.HasPrefix(name, "/") })) {
+		if e := l.entry(c); len(on.not) == 0 { // what it leads to may be open to all
+			l.before(on, e, c, "", "")
+		}
+	}
 	scripts := l.scripts(a, c, on, guard)
 	if c.fallback != nil {
 		l.fallback(a, c, on)

@@ -256,7 +256,11 @@ func (l *lowering) substitute(r *rule, w *rewriting, t *texts, later []rule, don
 			}
 			p.set("status", code, d.place)
 		}
-		return answer(d.place, "redirect", p.inline()), nil
+		b := answer(d.place, "redirect", p.inline())
+		if !isURL && !w.server && w.base == "" && !strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "%") && !strings.HasPrefix(target, "$") {
+			b.comments = append(b.comments, "without RewriteBase Apache would name the path of the folder on its disk")
+		}
+		return b, nil
 	}
 	if t.path && strings.HasPrefix(to, "{c") {
 		to = "/" + to // which has its slash already: one is left of two

@@ -203,7 +203,7 @@ func (s *site) emit(c cond, b body) {
 // write puts the routes into the document.
 func (s *site) write() {
 	for _, r := range append(s.before, s.routes...) {
-		if s.always != nil && r.body.keys.get("headers") == nil && (r.body.keys.get("redirect") != nil || r.body.keys.get("respond") != nil) {
+		if s.always != nil && !s.always.Empty() && r.body.keys.get("headers") == nil && (r.body.keys.get("redirect") != nil || r.body.keys.get("respond") != nil) {
 			r.body.keys = append(r.body.keys, pair{"headers", s.always, r.body.at})
 		}
 		t := s.table.Append("route", r.body.at)

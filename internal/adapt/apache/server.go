@@ -192,7 +192,12 @@ func (l *lowering) wide(s *site) {
 	if h := l.headers(s.base.headers); !h.Empty() && !elsewhere {
 		t.Set("headers", h, s.base.headers[0].place)
 	} else if !h.Empty() {
-		s.always = h // of what has no section of its own
+		s.always = document.Inline() // of redirects and the like, which have no section of their own
+		for _, key := range []string{"set", "add", "remove"} {
+			if v := h.Get(key); v != nil {
+				s.always.Set(key, v, s.base.headers[0].place)
+			}
+		}
 	}
 	s.pages = s.base.errors
 	if s.root != "" {
