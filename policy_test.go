@@ -82,6 +82,7 @@ var layout = map[string][]string{
 
 	".":         {},                                                        // this test
 	"e2e":       {},                                                        // the binary from outside
+	"e2e/adapt": {},                                                        // the same, beside the servers whose configurations it reads
 	"e2e/peers": {"gateway", "fcgi", "scgi", "uwsgi", "ajp", "cgi"},        // and our clients
 	"bench":     {"internal/pool", "internal/spool", "internal/supervise"}, // fairness.go runs pools of its own
 }

@@ -25,7 +25,7 @@ for os in darwin freebsd netbsd openbsd; do
 done
 # On Windows millrace is gateway and front: it starts no workers there.
 step "go vet for windows"
-GOOS=windows CGO_ENABLED=0 go vet $(go list ./... | grep -vE '/(e2e|e2e/peers|bench|internal/pool|internal/server|cmd/millrace)$')
+GOOS=windows CGO_ENABLED=0 go vet $(go list ./... | grep -vE '/(e2e|e2e/peers|e2e/adapt|bench|internal/pool|internal/server|cmd/millrace)$')
 
 step ruff
 .cache/venv/bin/ruff check .
@@ -37,8 +37,8 @@ step mypy
 # The packages that take longest begin first. Much of what a test does is to
 # wait, so more of them run at a time than there are processors; no test may
 # need the machine for itself (make measure has what is said of speed alone).
-long=(./e2e ./internal/pool ./internal/server ./e2e/peers ./cmd/millrace)
+long=(./e2e ./internal/pool ./internal/server ./e2e/peers ./e2e/adapt ./cmd/millrace)
 
 step "go test -race"
 go test -race -p 4 -parallel 4 -timeout 20m "${long[@]}" \
-  $(go list ./... | grep -vE '/(e2e|internal/pool|internal/server|e2e/peers|cmd/millrace)$')
+  $(go list ./... | grep -vE '/(e2e|internal/pool|internal/server|e2e/peers|e2e/adapt|cmd/millrace)$')
