@@ -40,12 +40,42 @@ func (s *site) filesAt(st state, p place) {
 		return
 	}
 	index := s.index(st, p)
+	s.forbidden(st, p, index)
 	r := s.add(st.group, st.when, p.at)
 	r.set("files", s.filesTable(&st.scope, p, index), p.at)
 	if p.to != "" {
 		r.set("rewrite", p.to, p.at)
 	}
 	s.typesOf(r, l)
+}
+
+// forbidden answers for folders that have no index and are not listed: with 403, as
+// nginx does; here they are not found.
+func (s *site) forbidden(st state, p place, index []string) {
+	if st.scope.level.on("autoindex", false) || p.to != "" || !s.endsWithSlash(st) || len(st.when.paths) > 1 || st.changed {
+		return
+	}
+	expr, path := "/$", "{path}"
+	if p.strip != "" {
+		expr, path = "^"+regexp.QuoteMeta(p.strip)+"(/|/.*/)$", "{1}"
+	}
+	slash, bad := newPattern(expr, false)
+	if bad != nil {
+		return
+	}
+	folder := p.folder + path
+	when := st.when
+	when.atoms = slices.DeleteFunc(slices.Clone(when.atoms), func(a atom) bool { return a.op == 'f' && a.subject == folder && a.value == "any" && !a.not })
+	if slices.ContainsFunc(when.atoms, func(a atom) bool { return a.op == 'f' && a.subject == folder }) {
+		return
+	}
+	when = when.matching(slash).with(atom{subject: folder, op: 'f', value: "folder"})
+	for _, name := range index {
+		when = when.with(atom{subject: folder + document.Literal(name), op: 'f', value: "any", not: true})
+	}
+	r := s.add(st.group, when, p.at)
+	r.comment("A folder without an index, which nginx does not list.")
+	respond(r, 403, "", "", p.at)
 }
 
 // filesTable is the files of a route.
