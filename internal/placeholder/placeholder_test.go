@@ -1,9 +1,9 @@
 package placeholder
 
 import (
-	"fmt"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
