@@ -251,14 +251,14 @@ func (d *Document) write() *writer {
 }
 
 func (w *writer) locate(line, column int) (Place, bool) {
-	var found Place
-	for _, m := range w.marks {
-		if m.line > line || m.line == line && m.column > column {
-			break
-		}
-		if m.at != (Place{}) {
-			found = m.at
+	// The marks are in order: of ten thousand, few are looked at.
+	behind, _ := slices.BinarySearchFunc(w.marks, mark{line: line, column: column + 1}, func(m, at mark) int {
+		return cmp.Or(cmp.Compare(m.line, at.line), cmp.Compare(m.column, at.column))
+	})
+	for behind--; behind >= 0; behind-- {
+		if at := w.marks[behind].at; at != (Place{}) {
+			return at, true
 		}
 	}
-	return found, found != Place{}
+	return Place{}, false
 }
