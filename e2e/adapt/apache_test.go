@@ -114,12 +114,13 @@ func apacheSites() []site {
 		)},
 		{name: "site", served: "site.conf", from: "apache", requests: slices.Concat(
 			generic([]string{"/", "/about.html", "/style.css", "/app.js", "/data.json", "/plain.txt", "/image.png", "/big.txt", "/robots.txt", "/sub/", "/sub/page.html", "/media/", "/media/photos/", "/media/photos/one.jpg", "/media/report.pdf", "/favicon.ico",
-				"/docs/a.txt", "/docs/", "/pics/one.jpg", "/moved/x?y=1", "/temp", "/gone", "/wiki/script.php", "/out/a.txt?x=1", "/file.unknown", "/LICENSE", "/no-bots/a.txt"}),
+				"/docs/a.txt", "/docs/", "/pics/one.jpg", "/moved/x?y=1", "/temp", "/gone", "/file.unknown", "/LICENSE"}),
 			authorized("/secret/file.txt", "/secret/", "/private/note.txt", "/private/", "/either/a.txt"),
 			each(request{kind: "access"}, "/secret", "/private", "/privately", "/down/archive.bin", "/old/page.html", "/old/", "/notes.bak", "/x.bak", "/.htaccess", "/index.html~", "/never", "/never/x", "/nevermore", "/media", "/media/missing", "/media/photos", "/pics/none.jpg", "/errors/404.html"),
-			each(request{kind: "redirect"}, "/moved", "/moved/", "/movedx", "/moved/a%20b", "/temp/x", "/temp?x=1", "/gone/x", "/post/12/x", "/post/12/x?y=1", "/post/a/x", "/see", "/see/x", "/wiki/missing", "/wiki/script.php?x", "/out/x%20y", "/escape/x%20y", "/tls/x?y=1", "/sub/missing", "/sub/deep/er"),
+			each(request{kind: "redirect"}, "/moved", "/moved/", "/movedx", "/moved/a%20b", "/temp/x", "/temp?x=1", "/gone/x", "/post/12/x", "/post/12/x?y=1", "/post/a/x", "/see", "/see/x", "/sub/missing", "/sub/deep/er"),
 			named([]string{"site.example.com", "second.example.com", "second.example.com:8001", "nobody.example.com"}, "/", "/page.txt", "/about.html", "/tls/x"),
-			each(request{header: "User-Agent: BadBot/1\n", kind: "condition"}, "/no-bots/a.txt", "/about.html"),
+			named([]string{"rules.example.com"}, "/wiki/script.php", "/wiki/missing", "/wiki/script.php?x", "/out/a.txt?x=1", "/out/x%20y", "/escape/x%20y", "/tls/x?y=1", "/no-bots/a.txt", "/about.html", "/"),
+			each(request{host: "rules.example.com", header: "User-Agent: BadBot/1\n", kind: "condition"}, "/no-bots/a.txt", "/about.html"),
 		)},
 	}
 }
