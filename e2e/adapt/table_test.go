@@ -122,7 +122,7 @@ var table = []rule{
 	},
 	{
 		name: "folders", reason: "a folder that is not listed and has no index is not found, as what is not there",
-		servers: "nginx apache",
+		servers: "apache",
 		when:    func(x exchange) bool { return statuses(403, 404)(x) && strings.HasSuffix(path(x), "/") },
 	},
 	{

@@ -75,6 +75,9 @@ func (s *site) forbidden(st state, p place, index []string) {
 	}
 	r := s.add(st.group, when, p.at)
 	r.comment("A folder without an index, which nginx does not list.")
+	if !slices.ContainsFunc(when.atoms, func(a atom) bool { return a.subject == "{method}" }) {
+		r.set("method", []string{"GET", "POST"}, p.at) // any other is not allowed, folder or not
+	}
 	respond(r, 403, "", "", p.at)
 }
 
