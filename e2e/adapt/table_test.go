@@ -330,7 +330,7 @@ var table = []rule{
 	},
 	{
 		name: "methods of what is shut", reason: "a folder that nobody may see is shut for every method",
-		servers: "lighttpd nginx", sites: "site django", when: func(x exchange) bool {
+		servers: "lighttpd", sites: "site", when: func(x exchange) bool {
 			return x.ours.status == 403 && x.request.method != "" && x.request.method != "HEAD"
 		},
 	},
