@@ -63,7 +63,7 @@ func (l *lowering) app(g *gateway, s *setting, v *value, times int, all []known)
 			t.Comment(place(of.at) + ": " + key + " is left out: processes have sockets of their own")
 		}
 	}
-	for _, left := range [][2]string{{"kill-signal", "processes are asked to end by TERM"}, {"max-load-per-proc", "a process gets a request when it is free"}, {"listen-backlog", "requests wait here, not at a socket"}, {"idle-timeout", "processes that are not needed any more go by themselves"}} {
+	for _, left := range [][2]string{{"kill-signal", "processes are asked to end by TERM"}, {"max-load-per-proc", "a process gets a request when it is free"}, {"listen-backlog", "requests wait here, not at a socket"}, {"idle-timeout", "processes that are not needed any more go by themselves"}, unwritten, halves} {
 		if of := v.get(left[0]); of != nil {
 			t.Comment(place(of.at) + ": " + left[0] + " is left out: " + left[1])
 		}

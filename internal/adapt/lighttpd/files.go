@@ -367,6 +367,11 @@ func (l *lowering) programs(t tree, all []known) []*route {
 			if v := limits.value.get("read-timeout"); v != nil && number(v) > 0 {
 				cgi.Set("timeout", v.string()+"s", v.at)
 			}
+			for _, left := range [][2]string{unwritten, halves} {
+				if v := limits.value.get(left[0]); v != nil {
+					l.document.Top().Comment(place(v.at) + ": " + left[0] + " is left out: " + left[1])
+				}
+			}
 		}
 		out = append(out, (&route{at: at}).set("cgi", cgi, at).when(conds...))
 	}

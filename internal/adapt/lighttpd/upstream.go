@@ -64,6 +64,11 @@ func (l *lowering) upstream(g *gateway, s *setting, hosts []item, all []known) s
 		t.Comment("lighttpd waits for an answer without end")
 	}
 	seconds("read-timeout", "timeout", "1d")
+	for _, left := range [][2]string{unwritten, halves} {
+		if of := first.get(left[0]); of != nil {
+			t.Comment(place(of.at) + ": " + left[0] + " is left out: " + left[1])
+		}
+	}
 	seconds("disable-time", "fail_timeout", "1s")
 	if !g.buffers {
 		t.Set("request_buffering", false, g.at)
@@ -73,6 +78,12 @@ func (l *lowering) upstream(g *gateway, s *setting, hosts []item, all []known) s
 	}
 	return name
 }
+
+// What any server may have, and nothing is made of.
+var (
+	unwritten = [2]string{"write-timeout", "a back end that takes nothing is waited for as long as one that says nothing"}
+	halves    = [2]string{"tcp-fin-propagate", "a client that closes its half still waits for its answer"}
+)
 
 // proxyUpgrade says whether connections may become others, which lighttpd does not
 // let them by default.
