@@ -53,7 +53,8 @@ func lighttpdSites() []site {
 			generic([]string{"/", "/about.html", "/plain.txt", "/missing", "/some/path?x=1", "/dispatch.fcgi", "/dispatch.fcgi/a/b?x=1", "/short/12", "/spawned", "/spawned/a/b?c=d", "/page.php", "/page.php/extra", "/sub/index.php",
 				"/guarded/a.txt", "/sends/x", "/scgi/a/b", "/http/x?y=1", "/spawnedx"}),
 			told("/dispatch.fcgi"), told("/spawned/"), told("/http/x"), told("/scgi/"), told("/sends/"), told("/missing"),
-			each(request{header: "X-Word: sesame\n", kind: "auth"}, "/guarded/a.txt", "/guarded/c.html?x=1"), each(request{kind: "auth"}, "/guarded/a.txt", "/guarded/c.html"),
+			each(request{header: "X-Word: sesame\n", kind: "auth"}, "/guarded/a.txt", "/guarded/c.html?x=1", "/guarded/missing.php"),
+			each(request{kind: "auth"}, "/guarded/a.txt", "/guarded/c.html", "/guarded/missing.php", "/guarded/missing.php/x", "/guarded/missing.PHP5", "//guarded/missing.php"),
 			[]request{
 				{target: "/sends/x?do=sendfile&file=@SITE@/protected/sent.txt", kind: "sendfile"},
 				{target: "/spawned?do=sendfile&file=@SITE@/protected/sent.txt", kind: "sendfile"}, {target: "/short/x", kind: "rewrite"},

@@ -41,15 +41,15 @@ func kindOf(r *route) string {
 
 // around says of a route what is said of all in its case.
 func (d decoration) around(r *route) *route {
-	kind := kindOf(r)
-	if kind == "" { // it only leads on
-		return r
-	}
 	if d.auth != nil {
 		r.set("basic_auth", d.auth.value, d.auth.at)
 	}
 	if d.ask != nil {
 		r.set("auth", d.ask.value, d.ask.at)
+	}
+	kind := kindOf(r)
+	if kind == "" { // it only leads on, and only those who may: what it leads to asks nobody
+		return r
 	}
 	if !d.bare {
 		d.headers(r, kind)
