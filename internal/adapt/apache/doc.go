@@ -35,6 +35,8 @@
 //   - names that begin with a dot are not served; a folder without an index and
 //     without a listing is 404, not 403; listings and pages of errors look otherwise;
 //   - what a rule puts into a query is encoded, as with the flag B;
+//   - a <Location> holds for paths that a rule without [PT] has made as well: one that
+//     would let in whom the folder does not is refused, with the rule;
 //   - a path with a segment ".." or a control character is 400;
 //   - FastCGI programs among files (AddHandler fcgid-script) are those that are there
 //     when the configuration is read.

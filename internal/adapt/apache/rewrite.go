@@ -320,6 +320,9 @@ func (l *lowering) excluded(path string, list []string) bool {
 // [PT] sends it past Alias and the like as well.
 func (l *lowering) onServer(r *rule, w *rewriting, to, next string, later bool) body {
 	b := answer(r.d.place, "rewrite", to)
+	if !r.has("pt") {
+		l.loosened(r, to, w.files != w.after && (r.has("l") || r.has("end")))
+	}
 	switch {
 	case r.has("n"):
 		var p pairs
