@@ -71,7 +71,7 @@ func lighttpdSites() []site {
 			named([]string{"files.example.com"}, "/polls/1/", "/about.html", "/docs/a.txt"),
 			named([]string{"front.example.com"}, "/app/x", "/app/", "/app/x?y=1", "/app", "/app.js", "/about.html"),
 			named([]string{"programs.example.com"}, "/cgi-bin/echo.cgi", "/cgi-bin/echo.cgi/info?x=1", "/cgi-bin/", "/cgi-bin/missing.cgi", "/programs/show.cgi?a", "/programs/readme.txt", "/programs/", "/programs/show.cgi/more/path", "/cgi-bin/echo.cgi?do=redirect&to=/x", "/cgi-bin/echo.cgi?do=status&code=404", "/cgi-bin/echo.cgi?do=cookie"),
-			named([]string{"people.example.com"}, "/~ann/", "/~ann/page.txt", "/~bob/", "/~bob/page.txt", "/~nobody/", "/~/", "/~", "/~ann/missing", "/~ann/../bob/", "/%7Eann/page.txt", "/~../", "/~.hidden/", "/about.html"),
+			named([]string{"people.example.com"}, "/~ann/", "/~ann/page.txt", "/~bob/", "/~bob/page.txt", "/~nobody/", "/~/", "/~", "/~ann", "/~ann?x=1", "/~nobody", "/%7Eann", "/~a%20b", "/~ann/missing", "/~ann/../bob/", "/%7Eann/page.txt", "/~../", "/~.hidden/", "/about.html"),
 			named([]string{"x.a.many.example.com", "a.many.example.com", "b.many.example.com", "c.many.example.com"}, "/", "/page.txt", "/missing"),
 			named([]string{"a.example", "b.example", "B.example", "a.example:8001", "nowhere.example"}, "/", "/page.txt", "/missing", "/../b.example/htdocs/page.txt"),
 			[]request{{method: "POST", target: "/cgi-bin/echo.cgi", host: "programs.example.com", body: "a=1&b=2", kind: "body"}, {method: "HEAD", target: "/cgi-bin/echo.cgi", host: "programs.example.com", kind: "head"}, {method: "POST", target: "/polls/", host: "root.example.com", body: "x=1", kind: "body"}},

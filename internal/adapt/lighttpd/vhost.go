@@ -122,7 +122,16 @@ func (l *lowering) userDirs(all []known) []*route {
 	if of := l.listing(all); of != nil {
 		in.Set("listing", true, of.at)
 	}
-	return []*route{(&route{at: s.at}).set("user_dirs", in, s.at).when(cond{key: "path", value: "/~*", at: s.at})}
+	return []*route{slashedUser(s), (&route{at: s.at}).set("user_dirs", in, s.at).when(cond{key: "path", value: "/~*", at: s.at})}
+}
+
+// slashedUser leads from a user's name to his folder, whether he has one or not: so
+// nobody is told who has.
+func slashedUser(s *setting) *route {
+	to := document.Inline()
+	to.Set("to", "/~{1}/?{query}", s.at)
+	to.Set("status", 301, s.at)
+	return (&route{at: s.at}).set("redirect", to, s.at).when(cond{key: "regexp", value: "^/~([^/]+)$", at: s.at})
 }
 
 // baseDirs are folders of users that are not in their homes.
@@ -144,5 +153,5 @@ func (l *lowering) baseDirs(s, base *setting, all []known) []*route {
 		files.Set("listing", true, of.at)
 	}
 	r := (&route{at: s.at}).set("rewrite", "/{2}", s.at).set("files", files, s.at)
-	return []*route{r.when(cond{key: "regexp", value: `^/~([A-Za-z0-9._-]+)/(.*)$`, at: s.at})}
+	return []*route{slashedUser(s), r.when(cond{key: "regexp", value: `^/~([A-Za-z0-9._-]+)/(.*)$`, at: s.at})}
 }
