@@ -41,6 +41,7 @@ type conf struct {
 	handlers    map[string]*directive // by extension without the dot, lower case; its last word but these is the handler
 	handler     *directive            // SetHandler; nil: by extension
 	types       map[string]*directive // AddType by extension
+	charsets    map[string]*directive // AddCharset by extension
 	forceType   *directive
 	charset     *directive
 	errors      map[string]*directive // ErrorDocument by status
@@ -67,13 +68,13 @@ type conf struct {
 
 // newConf is what holds where nothing is said.
 func newConf() *conf {
-	return &conf{options: optFollow, handlers: map[string]*directive{}, types: map[string]*directive{}, errors: map[string]*directive{},
+	return &conf{options: optFollow, handlers: map[string]*directive{}, types: map[string]*directive{}, charsets: map[string]*directive{}, errors: map[string]*directive{},
 		expiresType: map[string]*directive{}, fcgid: map[string]*directive{}, rlimits: map[string]*directive{}, single: map[string]*directive{}}
 }
 
 func (c *conf) clone() *conf {
 	n := *c
-	for _, m := range []*map[string]*directive{&n.handlers, &n.types, &n.errors, &n.expiresType, &n.fcgid, &n.rlimits, &n.single} {
+	for _, m := range []*map[string]*directive{&n.handlers, &n.types, &n.charsets, &n.errors, &n.expiresType, &n.fcgid, &n.rlimits, &n.single} {
 		*m = maps.Clone(*m)
 	}
 	for _, l := range []*[]*directive{&n.headers, &n.requests, &n.env, &n.redirects, &n.filters, &n.reverse} {
@@ -151,6 +152,14 @@ func (c *conf) with(list []*directive, in scope) *conf {
 		case "removetype":
 			for _, ext := range d.texts() {
 				delete(n.types, extension(ext))
+			}
+		case "addcharset":
+			for _, ext := range d.texts()[1:] {
+				n.charsets[extension(ext)] = d
+			}
+		case "removecharset":
+			for _, ext := range d.texts() {
+				delete(n.charsets, extension(ext))
 			}
 		case "forcetype":
 			if n.forceType = d; strings.EqualFold(d.arg(0), "none") {

@@ -237,8 +237,9 @@ VirtualScriptAlias sv 1 ! programs of folders that are another for each host
 DefaultType svd 1 = it has no effect since Apache 2.4
 AddEncoding svd 2+
 AddLanguage,DefaultLanguage svd 1+ = no language is told of files, and none is chosen: each name is one file
-AddCharset svd 2+ = the charset goes by AddDefaultCharset, and by the AddType of an extension
-RemoveEncoding,RemoveLanguage,RemoveCharset svd 1+ = there is nothing to take away
+AddCharset svd 2+
+RemoveCharset svd 1+
+RemoveEncoding,RemoveLanguage svd 1+ = there is nothing to take away
 LanguagePriority,ForceLanguagePriority,MultiviewsMatch svd 1+ = no language is chosen: each name is one file
 CacheNegotiatedDocs svd flag = no language is chosen: each name is one file
 AddInputFilter svd 2+ ! filters of requests are not carried over

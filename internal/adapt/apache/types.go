@@ -4,6 +4,7 @@ package apache
 
 import (
 	"bytes"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -141,12 +142,20 @@ func (l *lowering) mediaTypes(c *conf) *document.Table {
 		}
 	}
 	set := func(name, kind string, at document.Place) {
+		if d := c.charsets[strings.TrimPrefix(name, ".")]; name != "" && d != nil {
+			if strings.Contains(strings.ToLower(kind), "charset=") {
+				l.refuse(d, "AddCharset of "+name+", whose type has a charset", "write one of the two")
+				return
+			}
+			t.Set(name, kind+"; charset="+strings.ToLower(d.arg(0)), d.place)
+			return
+		}
 		if (kind == "text/html" || kind == "text/plain") && charset != "" {
 			kind += charset
 		}
 		t.Set(name, kind, at)
 	}
-	if c.forceType != nil {
+	if c.forceType != nil { // whatever AddCharset says
 		set("", c.forceType.arg(0), c.forceType.place)
 		return t
 	}
@@ -161,13 +170,34 @@ func (l *lowering) mediaTypes(c *conf) *document.Table {
 		}
 	}
 	t.Set("", "", document.Place{}) // others have none
+	l.charsetsOfNames(c, t)
 	return t
+}
+
+// charsetsOfNames refuses charsets of extensions that say nothing of the type, if
+// files have them: the type of such a file goes by the extension before it.
+func (l *lowering) charsetsOfNames(c *conf, t *document.Table) {
+	var seen map[string]bool
+	for _, ext := range sortedKeys(c.charsets) {
+		if t.Get("."+ext) != nil || c.handlers[ext] != nil || ext == "php" { // a program says itself what it answers
+			continue
+		}
+		if seen == nil {
+			seen = l.extensionsIn(l.site)
+		}
+		d := c.charsets[ext]
+		if seen[ext] {
+			l.refuse(d, "AddCharset of ."+ext+", which says nothing of the type: the type of a file goes by its last extension alone", "write AddType 'text/html; charset="+strings.ToLower(d.arg(0))+"' ."+ext+", or rename the files")
+		} else {
+			l.site.note(d, "no file has the extension ."+ext)
+		}
+	}
 }
 
 // ownTypes are the types of a tree of files, where they are not the site's.
 func (l *lowering) ownTypes(c *conf, f *pairs) {
 	base := l.site.base
-	same := c.forceType == base.forceType && c.charset == base.charset && len(c.types) == len(base.types)
+	same := c.forceType == base.forceType && c.charset == base.charset && len(c.types) == len(base.types) && maps.Equal(c.charsets, base.charsets)
 	for ext, d := range c.types {
 		same = same && (base.types[ext] == d || handlerName(d) == "php")
 	}
@@ -179,6 +209,11 @@ func (l *lowering) ownTypes(c *conf, f *pairs) {
 		for _, ext := range sortedKeys(c.types) {
 			if at == nil {
 				at = c.types[ext]
+			}
+		}
+		for _, ext := range sortedKeys(c.charsets) {
+			if at == nil {
+				at = c.charsets[ext]
 			}
 		}
 		f.set("types", l.mediaTypes(c), placeOf(at))
