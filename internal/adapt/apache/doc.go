@@ -37,6 +37,7 @@
 //   - what a rule puts into a query is encoded, as with the flag B;
 //   - a <Location> holds for paths that a rule without [PT] has made as well: one that
 //     would let in whom the folder does not is refused, with the rule;
+//   - a variable of SetEnvIf that is not set is there, and empty;
 //   - a path with a segment ".." or a control character is 400;
 //   - FastCGI programs among files (AddHandler fcgid-script) are those that are there
 //     when the configuration is read.

@@ -120,9 +120,11 @@ func (l *lowering) setEnvIf(d *directive, p *pairs) {
 				l.refuse(d, fmt.Sprintf("%s: %s is a part of what was found", d.known.name, v), "let the app look at the header itself")
 				continue
 			}
+			l.site.note(d, name+" is there with each request, and empty where Apache does not set it")
 			p.set(name, from, d.place)
 			continue
 		}
+		l.site.note(d, name+" is there with each request, and empty where Apache does not set it")
 		p.set(name, l.needMap(d, "env_"+name, from, []pair{{name: "~" + re.expr, value: value}}, ""), d.place)
 	}
 }
