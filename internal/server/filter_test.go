@@ -141,7 +141,7 @@ func testFilter(t *testing.T, protocol string, version int) {
 		body               string
 		headers            []string
 	}{
-		{"a file", "GET", "/files/a.txt", nil, 200, "ABCDEFGHIJ", []string{"X-Told: GET FILTER 10 1700000000 text/plain; charset=utf-8", "Etag: ", "Last-Modified: ", "Accept-Ranges: ", "Content-Type: text/plain; charset=utf-8", "Content-Length: 10"}},
+		{"a file", "GET", "/files/a.txt", nil, 200, "ABCDEFGHIJ", []string{"X-Told: GET FILTER 10 1700000000 text/plain; charset=utf-8", "Etag: ", "Last-Modified: ", "Accept-Ranges: ", "Content-Type: text/plain; charset=utf-8"}},
 		{"its head", "HEAD", "/files/a.txt", nil, 200, "", []string{"X-Told: HEAD FILTER 10 1700000000 text/plain; charset=utf-8", "Etag: "}},
 		{"a range is none of the filter's answer", "GET", "/files/a.txt", []string{"Range: bytes=2-4"}, 200, "ABCDEFGHIJ", []string{"Content-Range: "}},
 		{"a condition is the filter's", "GET", "/files/a.txt", []string{`If-None-Match: "mine"`}, 304, "", []string{`Etag: "mine"`}},
