@@ -167,6 +167,10 @@ func testFilter(t *testing.T, protocol string, version int) {
 			if res.StatusCode != tt.want || tt.body != "*" && body != tt.body {
 				t.Errorf("%d %.80q, want %d %.80q", res.StatusCode, body, tt.want, tt.body)
 			}
+			// A filter that ends later than it begins leaves no length; else it is of its own answer.
+			if n := res.ContentLength; tt.method != http.MethodHead && res.Header.Get("Content-Encoding") == "" && n >= 0 && n != int64(len(body)) {
+				t.Errorf("Content-Length: %d, want %d", n, len(body))
+			}
 			for _, h := range tt.headers {
 				name, value, _ := strings.Cut(h, ": ")
 				if got := res.Header.Get(name); got != value {
