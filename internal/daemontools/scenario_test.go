@@ -209,9 +209,13 @@ func (s *stage) state(service, state string) Status {
 		if strings.Join(words, " ") != state || len(text) != statusSize {
 			return false
 		}
-		// Both supervises write their first status before they make ok.
-		_, err = os.Stat(filepath.Join(s.dir, service, "supervise/ok"))
-		return err == nil
+		// Both supervises write their first status before they read from ok,
+		// and svstat asks whether somebody reads from it.
+		ok, err := os.OpenFile(filepath.Join(s.dir, service, "supervise/ok"), os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			return false
+		}
+		return ok.Close() == nil
 	})
 	s.note("%s: %s", service, state)
 	return last
