@@ -155,7 +155,12 @@ func (s *programSocket) accepts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	// It is closed before it is accepted, and waits for that all the same:
+	// libfcgi waits two seconds for what a connection has to say, and never
+	// leaves if SIGTERM comes then.
+	if err := c.Close(); err != nil {
+		return err
+	}
 	for beat := newBeat(); ; {
 		if waits, err := s.pending(); err != nil || !waits {
 			return err

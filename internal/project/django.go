@@ -10,6 +10,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+
+	"millrace/internal/config"
 )
 
 // Django is what a project said of itself.
@@ -47,38 +50,57 @@ var settingsAssignment = regexp.MustCompile(
 	`os\.environ(?:\.setdefault\(\s*|\s*\[\s*)["']` + settingsVar + `["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']`)
 
 func findDjango(ctx context.Context, o Options, folder, manage string) (*Found, error) {
-	app, python, err := newApp(ctx, o, folder)
+	app, err := appIn(o, folder)
 	if err != nil {
 		return nil, err
 	}
-	found := &Found{Kind: KindDjango, Source: app.Dir, Python: map[string]Interpreter{AppName: python}}
-	settings := app.Env[settingsVar]
-	if settings == "" {
-		settings = os.Getenv(settingsVar)
+	path, why, err := locate(o, app.Dir)
+	if err != nil {
+		return nil, err
 	}
-	if settings == "" {
-		var note string
-		if settings, note, err = settingsOf(folder, manage); err != nil {
-			return nil, err
-		}
-		if note != "" {
-			found.Notes = append(found.Notes, note)
-		}
+	found := &Found{Kind: KindDjango, Source: app.Dir}
+	settings, note, err := djangoSettings(app, folder, manage)
+	if err != nil {
+		return nil, err
+	}
+	if note != "" {
+		found.Notes = append(found.Notes, note)
 	}
 	app.Env[settingsVar] = settings
-	if o.AppOnly {
+
+	// The project is asked while its interpreter is tried, whose word counts
+	// first: a start takes as long as the slower of the two.
+	asking, cancel := context.WithCancel(ctx)
+	var django Django
+	var unanswered error
+	var asked sync.WaitGroup
+	if !o.AppOnly {
+		of := o
+		of.Env = append(slices.Clone(o.Env), settingsVar+"="+settings)
+		asked.Go(func() {
+			unanswered = ask(asking, of, path, app.Dir, "cannot ask Django for the settings "+settings, &django, "django", app.Dir)
+		})
+	}
+	python, err := tryInterpreter(ctx, o, app.Dir, path, why)
+	if err != nil {
+		cancel()
+	}
+	asked.Wait()
+	cancel()
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	app.Python, found.Python = python.Path, map[string]Interpreter{AppName: python}
+	switch {
+	case o.AppOnly:
 		app.WSGI, found.Config = djangoWSGI, newConfig(app, appRoute())
 		return found, nil
-	}
-	of := o
-	of.Env = append(slices.Clone(o.Env), settingsVar+"="+settings)
-	var django Django
-	if err := ask(ctx, of, python.Path, app.Dir, "cannot ask Django for the settings "+settings, &django, "django", app.Dir); err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
+	case unanswered != nil:
 		app.WSGI = guessWSGI(folder, settings)
-		found.Config, found.Problem = newConfig(app, appRoute()), err
+		found.Config, found.Problem = newConfig(app, appRoute()), unanswered
 		return found, nil
 	}
 	app.WSGI = djangoWSGI
@@ -89,6 +111,18 @@ func findDjango(ctx context.Context, o Options, folder, manage string) (*Found, 
 	found.Django, found.Notes = &django, append(found.Notes, notes...)
 	found.Config = newConfig(app, append(routes, appRoute()...))
 	return found, nil
+}
+
+// djangoSettings is the settings module of the environment, else the one that
+// settingsOf finds.
+func djangoSettings(app *config.App, folder, manage string) (settings, note string, err error) {
+	if settings = app.Env[settingsVar]; settings == "" {
+		settings = os.Getenv(settingsVar)
+	}
+	if settings != "" {
+		return settings, "", nil
+	}
+	return settingsOf(folder, manage)
 }
 
 // settingsOf reads the settings module from manage.py, or finds the one

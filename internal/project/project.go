@@ -262,23 +262,33 @@ func findCallable(ctx context.Context, o Options, folder, wsgi string) (*Found, 
 
 // newApp is an app without its WSGI: its folder, its interpreter, its environment.
 func newApp(ctx context.Context, o Options, folder string) (*config.App, Interpreter, error) {
+	app, err := appIn(o, folder)
+	if err != nil {
+		return nil, Interpreter{}, err
+	}
+	python, err := findInterpreter(ctx, o, app.Dir)
+	if err != nil {
+		return nil, Interpreter{}, err
+	}
+	app.Python = python.Path
+	return app, python, nil
+}
+
+// appIn is that without its interpreter.
+func appIn(o Options, folder string) (*config.App, error) {
 	dir, err := filepath.Abs(folder)
 	if err != nil {
-		return nil, Interpreter{}, err
+		return nil, err
 	}
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil, Interpreter{}, &Error{Problem: "there is no folder " + dir, Hint: "give the folder that the app is imported from: --dir FOLDER"}
-	}
-	python, err := findInterpreter(ctx, o, dir)
-	if err != nil {
-		return nil, Interpreter{}, err
+		return nil, &Error{Problem: "there is no folder " + dir, Hint: "give the folder that the app is imported from: --dir FOLDER"}
 	}
 	env := map[string]string{}
 	for _, assignment := range o.Env {
 		name, value, _ := strings.Cut(assignment, "=")
 		env[name] = value
 	}
-	return &config.App{Dir: dir, Python: python.Path, Env: env}, python, nil
+	return &config.App{Dir: dir, Env: env}, nil
 }
 
 func newConfig(app *config.App, routes []config.Route) *config.Config {

@@ -51,6 +51,11 @@ func findInterpreter(ctx context.Context, o Options, dir string) (Interpreter, e
 	if err != nil {
 		return Interpreter{}, err
 	}
+	return tryInterpreter(ctx, o, dir, path, why)
+}
+
+// tryInterpreter runs an interpreter that was located.
+func tryInterpreter(ctx context.Context, o Options, dir, path, why string) (Interpreter, error) {
 	timed, cancel := context.WithTimeout(ctx, o.limit(versionLimit))
 	defer cancel()
 	cmd := command(timed, path, "-c", versionScript)
@@ -61,7 +66,7 @@ func findInterpreter(ctx context.Context, o Options, dir string) (Interpreter, e
 	}
 	var stdout, stderr tail
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err = cmd.Run()
+	err := cmd.Run()
 	where := fmt.Sprintf("%s (%s)", path, why)
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		switch {
