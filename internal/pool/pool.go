@@ -24,14 +24,15 @@
 // is one generation. A process serves one channel, or with Config.Threads
 // several, each from a thread: scaling and dispatch are about channels, and
 // what ends a process, its death, max_requests or a thread that is stuck, is
-// about all of its channels. One goroutine, the keeper (keeper.go), starts hosts, decides how
-// many workers there are (scale.go), and rolls from one generation to the
-// next. Everything the request path shares is under one short mutex, Pool.mu.
+// about all of its channels. One goroutine, the keeper (keeper.go), starts
+// hosts, rolls from one generation to the next (generations.go), and decides how
+// many workers there are (census.go, scale.go) and which of them go (surplus.go).
+// Everything the request path shares is under one short mutex, Pool.mu.
 //
 // # An upgrade
 //
 // A pool can give its host and its workers to one in another process
-// (handover.go, adopt.go), over messages with descriptors (exchange.go). The
+// (handover*.go, adopt.go), over messages with descriptors (exchange.go). The
 // goroutines that read from them are halted (park.go) with nothing lost.
 //
 // # What it does not do

@@ -5,6 +5,7 @@ package pool
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -370,4 +371,11 @@ func (p *Pool) sweepLocked(proc *process, now time.Duration) {
 		p.forgetLocked(proc)
 		p.kickKeeper()
 	}
+}
+
+// jitter spreads a limit by a tenth either way, so that workers started
+// together are not recycled together.
+func jitter(limit int) int {
+	spread := limit / 10
+	return max(1, limit-spread+rand.IntN(2*spread+1))
 }

@@ -1,0 +1,138 @@
+package pool
+
+// Which process a handover (handover.go) gives next: one that rests. Under load
+// none is ever found idle: one is taken out of dispatch then, to fall idle.
+
+import (
+	"cmp"
+	"slices"
+)
+
+// pick returns a process that is to be given now, nil if none is, and how many
+// of the host's are left here. Processes that are to be replaced are let go.
+func (o *handover) pick() (_ *process, left int) {
+	p := o.pool
+	p.mu.Lock()
+	defer p.unlock()
+	var givable, resting []*process
+	for _, proc := range p.processes {
+		switch {
+		case proc.host != o.host || len(proc.channels) == 0:
+			continue
+		case proc.givableLocked():
+			givable = append(givable, proc)
+			if proc.restsLocked() {
+				resting = append(resting, proc)
+			}
+		}
+		left++
+	}
+	if o.marked != nil && !slices.Contains(givable, o.marked) {
+		o.marked = nil
+	}
+	if len(givable) > 0 || o.drained {
+		o.releaseLocked()
+	}
+	switch {
+	case o.drained:
+		if p.queue.len > 0 {
+			o.unmarkLocked() // it is late, but it came
+			return nil, left
+		}
+	case len(givable) < 2:
+		o.unmarkLocked()
+		return nil, left
+	case o.given > 0 && (p.queue.len > 0 || len(resting) < 2):
+		o.unmarkLocked()
+		return nil, left // all of it is needed here
+	}
+	if len(resting) > 0 {
+		if !o.drained && o.marked != nil && o.marked.restsLocked() {
+			return o.marked, left
+		}
+		o.unmarkLocked()
+		return resting[0], left
+	}
+	if o.marked == nil && !o.drained && len(givable) > 0 {
+		o.markLocked(slices.MinFunc(givable, func(a, b *process) int { return cmp.Compare(a.heldLocked(), b.heldLocked()) }))
+	}
+	return nil, left
+}
+
+// releaseLocked lets processes go that are to be replaced, which is the
+// taker's to do: it hears of their deaths.
+func (o *handover) releaseLocked() {
+	for _, ch := range o.pool.channels {
+		if ch.host == o.host && ch.process.retiring && ch.state == channelServing {
+			o.pool.drainLocked(ch)
+		}
+	}
+}
+
+// markLocked takes a process out of dispatch: under load none is ever found
+// idle.
+func (o *handover) markLocked(proc *process) {
+	o.marked = proc
+	for _, ch := range proc.channels {
+		ch.handing = true
+		if !ch.lingering { // else what is unread is a ping
+			o.pool.takeBackLocked(ch)
+		}
+	}
+	o.pool.dispatchLocked()
+}
+
+func (o *handover) unmark() {
+	o.pool.mu.Lock()
+	defer o.pool.unlock()
+	o.unmarkLocked()
+}
+
+func (o *handover) unmarkLocked() {
+	if o.marked == nil {
+		return
+	}
+	for _, ch := range o.marked.channels {
+		ch.handing = false
+		o.pool.idleListLocked(ch)
+	}
+	o.marked = nil
+	o.pool.dispatchLocked()
+}
+
+func (proc *process) heldLocked() (n int) {
+	for _, ch := range proc.channels {
+		if n += len(ch.held); ch.streaming {
+			n += maxDepth // it may take its time
+		}
+	}
+	return n
+}
+
+// givableLocked reports whether the process may be another pool's once it
+// rests.
+func (proc *process) givableLocked() bool {
+	if proc.retiring || proc.doomed != "" || proc.killed != "" || proc.died != "" || proc.lifeline < 0 {
+		return false
+	}
+	for _, ch := range proc.channels {
+		if ch.state != channelServing || ch.givenUp || ch.ended {
+			return false
+		}
+	}
+	return len(proc.channels) > 0
+}
+
+// restsLocked reports whether no channel of the process has anything to do, or
+// to say.
+func (proc *process) restsLocked() bool {
+	if proc.tracing {
+		return false
+	}
+	for _, ch := range proc.channels {
+		if len(ch.held) > 0 || ch.writing || ch.streaming || ch.lingering || ch.closing() || ch.packets < 0 {
+			return false
+		}
+	}
+	return proc.givableLocked()
+}
