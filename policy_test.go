@@ -40,9 +40,10 @@ var layout = map[string][]string{
 	"internal/adapt":       {"internal/adapt/apache", "internal/adapt/document", "internal/adapt/lighttpd", "internal/adapt/nginx", "internal/config", "internal/suggest"},
 
 	"internal/adapt/document": {"internal/config"}, // a millrace.toml in the making
-	"internal/adapt/apache":   {"internal/adapt/document", "internal/config", "internal/suggest"},
-	"internal/adapt/lighttpd": {"internal/adapt/document", "internal/config", "internal/suggest"},
-	"internal/adapt/nginx":    {"internal/adapt/document", "internal/config", "internal/suggest"},
+	"internal/adapt/pcre":     {},                  // regular expressions of other servers
+	"internal/adapt/apache":   {"internal/adapt/document", "internal/adapt/pcre", "internal/config", "internal/suggest"},
+	"internal/adapt/lighttpd": {"internal/adapt/document", "internal/adapt/pcre", "internal/config", "internal/suggest"},
+	"internal/adapt/nginx":    {"internal/adapt/document", "internal/adapt/pcre", "internal/config", "internal/suggest"},
 
 	"internal/listen":      {},
 	"internal/logfile":     {},
@@ -90,7 +91,7 @@ var layout = map[string][]string{
 // anything is every package of ours but notByServer.
 const anything = "*"
 
-var notByServer = []string{"cmd/millrace", "internal/adapt", "internal/adapt/apache", "internal/adapt/document", "internal/adapt/lighttpd", "internal/adapt/nginx", "internal/project"}
+var notByServer = []string{"cmd/millrace", "internal/adapt", "internal/adapt/apache", "internal/adapt/document", "internal/adapt/lighttpd", "internal/adapt/nginx", "internal/adapt/pcre", "internal/project"}
 
 // libraries import the standard library alone, so that anyone can use them.
 var libraries = []string{"gateway", "fcgi", "scgi", "uwsgi", "ajp", "cgi"}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"millrace/internal/adapt/document"
+	"millrace/internal/adapt/pcre"
 )
 
 // envText is a variable that SetEnv or SetEnvIf outside of all sections sets.
@@ -115,7 +116,7 @@ func (l *lowering) setEnvIf(d *directive, p *pairs) {
 		case !has:
 			value = "1"
 		case strings.Contains(value, "$"):
-			n := groupsOf(re.expr)
+			n := pcre.Groups(re.expr)
 			if value != "$0" && !(value == "$1" && n == 1 && everything(words[0])) {
 				l.refuse(d, fmt.Sprintf("%s: %s is a part of what was found", d.known.name, v), "let the app look at the header itself")
 				continue

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"millrace/internal/adapt/pcre"
 )
 
 func (l *lowering) mappingsOf(s *site) {
@@ -59,7 +61,7 @@ func (l *lowering) alias(s *site, d *directive) {
 			l.refuse(d, d.known.name+" with a negative look-ahead", "write what is excepted as an Alias above it")
 			return
 		}
-		t := &texts{groups: groupsOf(p.expr), url: true, whole: "{0}"}
+		t := &texts{groups: pcre.Groups(p.expr), url: true, whole: "{0}"}
 		fixed := to
 		if i := strings.IndexByte(to, '$'); i >= 0 {
 			fixed = to[:i]

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"millrace/internal/adapt/pcre"
 )
 
 // partial is a section that is for some of the requests of an area.
@@ -99,7 +101,7 @@ func (l *lowering) nameExpr(s *section) string {
 		return ""
 	}
 	fold := strings.HasPrefix(p.expr, "(?i)")
-	parts := alternatives(strings.TrimPrefix(p.expr, "(?i)"))
+	parts := pcre.Alternatives(strings.TrimPrefix(p.expr, "(?i)"))
 	for i, part := range parts {
 		rest, begins := strings.CutPrefix(part, "^")
 		inner, ends := strings.CutSuffix(rest, "$")

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"millrace/internal/adapt/document"
+	"millrace/internal/adapt/pcre"
 )
 
 func quoteMeta(text string) string { return regexp.QuoteMeta(text) }
@@ -188,7 +189,7 @@ func (l *lowering) proxyMatch(d *directive, expr, target string, b *proxied, on 
 		b.keys.set("rewrite", document.Literal(b.path)+"{path}", d.place)
 		return true
 	}
-	t := &texts{groups: groupsOf(expr), whole: "{0}", url: true}
+	t := &texts{groups: pcre.Groups(expr), whole: "{0}", url: true}
 	to, ok := l.expand(d, b.whole, t)
 	if !ok {
 		return false

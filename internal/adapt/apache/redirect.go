@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"millrace/internal/adapt/pcre"
 )
 
 // redirect is Redirect and RedirectMatch. In a section without a path of its own
@@ -60,7 +62,7 @@ func (l *lowering) redirect(d *directive, prefix string, c cond, guard *conf) {
 		if p.not != "" {
 			c.exclude = append(c.exclude, p.not)
 		}
-		t.groups, t.whole = groupsOf(p.expr), "{0}"
+		t.groups, t.whole = pcre.Groups(p.expr), "{0}"
 	} else {
 		if !strings.HasPrefix(from, "/") {
 			l.refuse(d, fmt.Sprintf("%s: the path %q does not begin with a slash", d.known.name, from), "write /"+from)

@@ -1,6 +1,6 @@
 package apache
 
-// Regular expressions: from PCRE, which Apache has, to RE2.
+// Regular expressions: those of Apache, and what is made of them.
 
 import (
 	"fmt"
@@ -10,111 +10,35 @@ import (
 	"strings"
 
 	"millrace/internal/adapt/document"
+	"millrace/internal/adapt/pcre"
 )
 
 // pattern is a regular expression as it is here, and one that must not match.
 type pattern struct {
 	expr string
-	not  string // of a negative look-ahead at the beginning; "": none
+	not  string // of a negative look-ahead behind a fixed beginning; "": none
 }
 
 // regexp translates one. Problems are of the place.
 func (l *lowering) regexp(at document.Place, expr string, fold bool) (pattern, bool) {
-	p := pattern{expr: expr}
-	begins := strings.HasPrefix(expr, "^(?!")
-	if begins || strings.HasPrefix(expr, "(?!") {
-		open := strings.Index(expr, "(?!")
-		if end := closing(expr, open); end > 0 && begins {
-			p.not, p.expr = "^(?:"+expr[open+3:end]+")", "^"+expr[end+1:]
-		}
+	re, err := pcre.Translate(expr, 0)
+	if err != nil || strings.HasPrefix(expr, "^(?!") { // which is read best as an exception
+		re, err = pcre.Translate(expr, pcre.Except)
 	}
-	p.expr = unlooked(p.expr)
-	p.expr = strings.ReplaceAll(p.expr, `\/`, "/")
-	p.not = strings.ReplaceAll(p.not, `\/`, "/")
+	if err != nil {
+		why := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
+		hint := "regular expressions are RE2's here: no look-ahead, look-behind, back reference or possessive quantifier; write what is excepted as a rule of its own above it"
+		l.problems.Add(at, fmt.Sprintf("the regular expression %s cannot be carried over: %s", short(expr), why), hint)
+		return pattern{expr: "$.^"}, false
+	}
+	p := pattern{re.Expr, re.Except}
 	if fold {
 		p.expr = "(?i)" + p.expr
 		if p.not != "" {
 			p.not = "(?i)" + p.not
 		}
 	}
-	for _, e := range []string{p.expr, p.not} {
-		if _, err := regexp.Compile(e); err != nil {
-			why := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
-			hint := "regular expressions are RE2's here: no look-ahead, look-behind, back reference or possessive quantifier; write what is excepted as a rule of its own above it"
-			l.problems.Add(at, fmt.Sprintf("the regular expression %s cannot be carried over: %s", short(expr), why), hint)
-			return pattern{expr: "$.^"}, false
-		}
-	}
 	return p, true
-}
-
-// lookAhead is one that a fixed text does not follow, before anything.
-var lookAhead = regexp.MustCompile(`\(\?!([A-Za-z0-9_-]{1,40})\)\.\*`)
-
-// unlooked has "what does not begin with TEXT" without look-ahead: something
-// else stands at one of its places.
-func unlooked(expr string) string {
-	return lookAhead.ReplaceAllStringFunc(expr, func(found string) string {
-		text := lookAhead.FindStringSubmatch(found)[1]
-		out := ""
-		for i := len(text) - 1; i >= 0; i-- {
-			c := text[i : i+1]
-			if out != "" {
-				out = "|" + regexp.QuoteMeta(c) + out
-			}
-			out = "(?:[^" + strings.ReplaceAll(c, "-", `\-`) + "].*" + out + ")?"
-		}
-		return out
-	})
-}
-
-// closing is where a group ends that is opened at a place; -1: nowhere.
-func closing(expr string, open int) int {
-	depth, class := 0, false
-	for i := open; i < len(expr); i++ {
-		switch c := expr[i]; {
-		case c == '\\':
-			i++
-		case class:
-			class = c != ']'
-		case c == '[':
-			class = true
-		case c == '(':
-			depth++
-		case c == ')':
-			if depth--; depth == 0 {
-				return i
-			}
-		}
-	}
-	return -1
-}
-
-// alternatives parts an expression at its outermost bars.
-func alternatives(expr string) []string {
-	var all []string
-	depth, class, start := 0, false, 0
-	for i := 0; i < len(expr); i++ {
-		switch c := expr[i]; {
-		case c == '\\':
-			i++
-		case class:
-			class = c != ']'
-		case c == '[':
-			class = true
-			if i+1 < len(expr) && expr[i+1] == ']' {
-				i++
-			}
-		case c == '(':
-			depth++
-		case c == ')':
-			depth--
-		case c == '|' && depth == 0:
-			all = append(all, expr[start:i])
-			start = i + 1
-		}
-	}
-	return append(all, expr[start:])
 }
 
 // below is an expression on what follows a prefix of a path, as one on the
@@ -123,7 +47,7 @@ func below(prefix, expr string) string {
 	fold := strings.HasPrefix(expr, "(?i)")
 	expr = strings.TrimPrefix(expr, "(?i)")
 	head := "^" + regexp.QuoteMeta(prefix)
-	parts := alternatives(expr)
+	parts := pcre.Alternatives(expr)
 	for i, p := range parts {
 		if rest, anchored := strings.CutPrefix(p, "^"); anchored {
 			parts[i] = rest
@@ -150,15 +74,6 @@ func below(prefix, expr string) string {
 		}
 	}
 	return head + out
-}
-
-// groupsOf is how many groups an expression has.
-func groupsOf(expr string) int {
-	re, err := regexp.Compile(expr)
-	if err != nil {
-		return 0
-	}
-	return re.NumSubexp()
 }
 
 // everything reports whether an expression matches whatever it is tried on.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"millrace/internal/adapt/document"
+	"millrace/internal/adapt/pcre"
 )
 
 // rewriting is where a set of rules is lowered.
@@ -77,7 +78,11 @@ func (l *lowering) rule(r *rule, w *rewriting, later []rule, done *[]string, lab
 	if !ok {
 		return
 	}
-	t := &texts{groups: groupsOf(p.expr), server: w.server, conds: map[int]string{}, whole: "{0}"}
+	if negated && p.not != "" {
+		l.refuse(d, "RewriteRule with ! and a negative look-ahead", "write what the look-ahead has as a rule of its own, without both")
+		return
+	}
+	t := &texts{groups: pcre.Groups(p.expr), server: w.server, conds: map[int]string{}, whole: "{0}"}
 	on := p.expr
 	if !w.server {
 		if strings.Contains(d.arg(1), "$0") {

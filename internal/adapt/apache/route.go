@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"millrace/internal/adapt/document"
+	"millrace/internal/adapt/pcre"
 )
 
 // pair is a key and its value.
@@ -98,7 +99,7 @@ func (c *cond) all() pairs {
 	not, any := slices.Clone(c.not), slices.Clone(c.any)
 	if len(c.exclude) > 0 {
 		var e pairs
-		e.set("regexp", union(c.exclude), c.at)
+		e.set("regexp", pcre.Union(c.exclude), c.at)
 		switch {
 		case len(not) == 0:
 			not = e
@@ -126,14 +127,6 @@ func (c *cond) all() pairs {
 		out.set("any", list, any[0][0].at)
 	}
 	return out
-}
-
-// union is one expression for several, of which each stands alone.
-func union(list []string) string {
-	if len(list) == 1 {
-		return list[0]
-	}
-	return strings.Join(list, "|")
 }
 
 // body is what a route does.

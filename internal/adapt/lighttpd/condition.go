@@ -4,10 +4,10 @@ package lighttpd
 
 import (
 	"net/netip"
-	"regexp"
 	"strings"
 
 	"millrace/internal/adapt/document"
+	"millrace/internal/adapt/pcre"
 	"millrace/internal/suggest"
 )
 
@@ -112,8 +112,9 @@ func quote(s string) string { return `"` + shown(s) + `"` }
 
 // translate is a PCRE as RE2 has it; the text tells why there is none.
 func translate(expr string) (string, string) {
-	if _, err := regexp.Compile(expr); err != nil {
+	p, err := pcre.Translate(expr, 0)
+	if err != nil {
 		return "", "cannot be carried over: " + strings.TrimPrefix(err.Error(), "error parsing regexp: ")
 	}
-	return expr, ""
+	return p.Expr, ""
 }

@@ -5,12 +5,12 @@ package lighttpd
 
 import (
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"millrace/internal/adapt/document"
+	"millrace/internal/adapt/pcre"
 )
 
 // lowering makes the document of what was parsed.
@@ -244,38 +244,8 @@ func hostPattern(a *atom, all []*atom) string {
 	if simple {
 		return "*" + a.value
 	}
-	return "~" + named(a.expression(), "host")
-}
-
-// named gives the groups of a regexp names: host1, host2, ….
-func named(expr, name string) string {
-	var b strings.Builder
-	n, class := 0, false
-	for i := 0; i < len(expr); i++ {
-		switch c := expr[i]; {
-		case c == '\\' && i+1 < len(expr):
-			b.WriteByte(c)
-			i++
-		case class:
-			class = c != ']'
-		case c == '[':
-			class = true
-			if strings.HasPrefix(expr[i+1:], "]") || strings.HasPrefix(expr[i+1:], "^]") { // which is a part of it
-				j := strings.IndexByte(expr[i:], ']')
-				b.WriteString(expr[i : i+j])
-				i += j
-			}
-		case c == '(' && !strings.HasPrefix(expr[i+1:], "?"):
-			n++
-			b.WriteString("(?P<" + name + strconv.Itoa(n) + ">")
-			continue
-		}
-		b.WriteByte(expr[i])
-	}
-	if _, err := regexp.Compile(b.String()); err != nil {
-		return expr // whose groups nothing names then
-	}
-	return b.String()
+	expr, _ := pcre.Name(a.expression(), "host")
+	return "~" + expr
 }
 
 // matters reports whether a setting may depend on an atom.

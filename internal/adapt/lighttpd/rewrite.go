@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"millrace/internal/adapt/document"
+	"millrace/internal/adapt/pcre"
 )
 
 // Directives that fill one list of rules: of the last block that has any of them,
@@ -252,10 +253,10 @@ func (l *lowering) captured(h hostCase, b *block, n int) (string, []cond) {
 			return "", nil
 		}
 	}
-	expr := a.expression()
 	from := map[string]string{"url": "{path}", "host": "{host}", "query-string": "{query}", "remote-ip": "{client}", "request-method": "{method}", "scheme": "{scheme}", "header": "{header." + a.name + "}"}[a.field]
 	if n == 0 {
 		return from, nil
 	}
-	return "{of" + strconv.Itoa(n) + "}", []cond{{key: "value", name: from, value: "~" + named(expr, "of"), at: a.first.at}}
+	named, _ := pcre.Name(a.expression(), "of")
+	return "{of" + strconv.Itoa(n) + "}", []cond{{key: "value", name: from, value: "~" + named, at: a.first.at}}
 }

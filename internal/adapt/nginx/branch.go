@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"millrace/internal/adapt/pcre"
 )
 
 // branches runs what follows where the condition of an if holds. Done says that
@@ -250,7 +252,7 @@ func (s *site) match(op string, args []word, subject string, st *state) (answer,
 		if p.groups > 0 && s.usesGroups() {
 			s.captures++
 			var names []string
-			expr, names = named(p, fmt.Sprintf("c%d_", s.captures))
+			expr, names = pcre.Name(p.expr, fmt.Sprintf("c%d_", s.captures))
 			st.scope.groups, st.scope.names = nil, append(slices.Clone(st.scope.names), names...)
 			for _, n := range names {
 				st.scope.groups = append(st.scope.groups, "{"+n+"}")

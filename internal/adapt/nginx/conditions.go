@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"millrace/internal/adapt/document"
+	"millrace/internal/adapt/pcre"
 )
 
 // atom is one condition.
@@ -201,7 +202,7 @@ next:
 	for _, a := range list {
 		for i := range all {
 			if b := &all[i]; b.subject == a.subject && (a.op == '=' || a.op == '~') && (b.op == '=' || b.op == '~') {
-				b.value, b.op = union([]string{asExpr(*b), asExpr(a)}), '~'
+				b.value, b.op = pcre.Union([]string{asExpr(*b), asExpr(a)}), '~'
 				continue next
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"millrace/internal/adapt/document"
+	"millrace/internal/adapt/pcre"
 )
 
 // listen is one address of a server.
@@ -205,7 +206,7 @@ func (s *site) host(w word, dollar bool) ([]string, bool) {
 		expr := p.expr
 		if dollar && p.groups > 0 && s.hostGroup == nil {
 			var names []string
-			expr, names = named(p, "host")
+			expr, names = pcre.Name(p.expr, "host")
 			s.names = append(s.names, names...)
 			for _, n := range names {
 				s.hostGroup = append(s.hostGroup, "{"+n+"}")
