@@ -15,7 +15,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -89,7 +88,7 @@ func keep(ctx context.Context, f *serveFlags, stdout, stderr io.Writer) error {
 		Key:     p.key,
 		Signals: listen,
 		Program: program, Args: os.Args, Front: []string{"front"}, Trial: []string{"front", "--trial"},
-		Env:    append(frontEnviron(), frontWatchdog(sd)...),
+		Env:    append(frontEnviron(os.Environ()), frontWatchdog(sd)...),
 		Stdout: streamOf(stdout), Stderr: streamOf(stderr),
 		Log:     log.logger(),
 		Systemd: sd.Socket,
@@ -253,17 +252,4 @@ func ownProgram() (string, error) {
 func streamOf(w io.Writer) *os.File {
 	f, _ := w.(*os.File)
 	return f
-}
-
-// frontEnviron is what a front has of our environment: nothing of the apps'.
-func frontEnviron() []string {
-	kept := []string{"PATH", "HOME", "TMPDIR", "TZ", "LANG", "GOGC", "GOMEMLIMIT", "GOMAXPROCS", "GODEBUG", "GOTRACEBACK", "GORACE", "GOCOVERDIR"}
-	var env []string
-	for _, v := range os.Environ() {
-		name, _, _ := strings.Cut(v, "=")
-		if slices.Contains(kept, name) || strings.HasPrefix(name, "LC_") || strings.HasPrefix(name, "MILLRACE_") {
-			env = append(env, v)
-		}
-	}
-	return env
 }
