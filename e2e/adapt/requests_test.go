@@ -129,6 +129,14 @@ func named(hosts []string, targets ...string) []request {
 	return all
 }
 
+// at are requests for another host.
+func at(host string, all []request) []request {
+	for i := range all {
+		all[i].host = host
+	}
+	return all
+}
+
 // told are what the echo does when it is told to, below a path that leads to it.
 func told(path string) []request {
 	var all []request

@@ -37,6 +37,17 @@ func (s *site) access(st state) []access {
 	password := s.password(l, &st.scope)
 	asks := s.asks(l, &st.scope)
 	rules := l.find("allow", "deny")
+	if st.loc != nil && s.asked(st.loc) { // nginx lets pass what auth_request asks, whatever stands here
+		if l.internal() != nil {
+			return []access{all}
+		}
+		if asks != nil && s.resolve(l.last("auth_request").arg(0)) == st.loc {
+			asks = nil // whoever comes by itself gets the answer that decides
+		}
+		if password != nil || asks != nil || len(rules) > 0 {
+			s.a.problem(l.at, "location "+st.loc.name+" is what auth_request asks, and asks clients itself, which nginx does only where they come there by themselves", `write "internal" in it: then none does`)
+		}
+	}
 	s.limits(&all, l)
 	satisfyAny := false
 	if d := l.last("satisfy"); d != nil {
@@ -49,43 +60,34 @@ func (s *site) access(st state) []access {
 		}
 	}
 	if len(rules) > 0 {
-		allow, deny, whole := s.addresses_(rules)
+		allow, deny, others := s.addresses_(rules)
 		if satisfyAny && (password != nil || asks != nil) {
+			in := all // who need not say more
 			switch {
-			case whole && len(allow) == 0: // nobody by an address
+			case others == welcome && len(deny) == 0:
+				return []access{in}
+			case others == welcome:
+				in.state.when = st.when.with(atom{op: 'c', nets: deny, not: true})
+			case len(allow) == 0: // nobody by an address
 				s.secrets(&all, password, asks, true, l)
 				return []access{all}
-			case whole:
-				in := all
-				in.state.when = st.when.with(atom{op: 'c', nets: allow})
-				if len(allow) > 0 {
-					all.set("basic_auth", password, l.at)
-					return s.anyOf(in, all, password, asks, l)
-				}
 			default:
-				in := all
-				in.state.when = st.when.with(atom{op: 'c', nets: deny, not: true})
-				return s.anyOf(in, all, password, asks, l)
+				in.state.when = st.when.with(atom{op: 'c', nets: allow})
 			}
+			s.secrets(&all, password, asks, true, l)
+			return []access{in, all}
 		}
-		if whole && len(allow) == 0 {
+		switch {
+		case others == refused_ && len(allow) == 0:
 			return []access{{state: st, refuses: true, at: rules[0].at}}
-		}
-		if whole {
+		case others == refused_:
 			all.set("allow", allow, rules[0].at)
-		} else if len(deny) > 0 {
+		case len(deny) > 0:
 			all.set("deny", deny, rules[0].at)
 		}
 	}
 	s.secrets(&all, password, asks, satisfyAny, l)
 	return []access{all}
-}
-
-// anyOf is two ways in: by address, or by password.
-func (s *site) anyOf(in, others access, password, asks *document.Table, l *level) []access {
-	others.keys = slices.DeleteFunc(slices.Clone(others.keys), func(e entry) bool { return e.name == "basic_auth" })
-	s.secrets(&others, password, asks, true, l)
-	return []access{in, others}
 }
 
 // secrets sets what asks for a password, and who else is asked.
@@ -104,6 +106,25 @@ func (s *site) secrets(a *access, password, asks *document.Table, satisfyAny boo
 		return
 	}
 	a.set("auth", asks, l.at)
+}
+
+// asked reports whether an auth_request of the server asks a location.
+func (s *site) asked(l *location) bool {
+	if s.askedFor == nil {
+		s.askedFor = map[*location]bool{}
+		var walk func(list []*directive)
+		walk = func(list []*directive) {
+			for _, d := range list {
+				if d.name == "auth_request" && d.arg(0) != "off" && !strings.Contains(d.arg(0), "$") {
+					s.askedFor[s.resolve(d.arg(0))] = true
+				}
+				walk(d.block)
+			}
+		}
+		walk(s.level.list)
+		walk(s.level.find("auth_request"))
+	}
+	return s.askedFor[l]
 }
 
 // password is who may by a password; nil: nobody is asked.
@@ -166,9 +187,18 @@ func (s *site) authVariables(l *level) map[string]string {
 	return all
 }
 
-// addresses_ are the clients that rules let in, or keep out. Whole says that all
-// others than those of allow are kept out.
-func (s *site) addresses_(rules []*directive) (allow, deny []string, whole bool) {
+// others are the clients that no address of a list of rules has.
+type others uint8
+
+const (
+	unnamed  others = iota // the rules say nothing of them: with "satisfy any" that lets nobody in
+	welcome                // allow all
+	refused_               // deny all
+)
+
+// addresses_ are the clients that rules let in, those that they keep out, and what
+// becomes of all others.
+func (s *site) addresses_(rules []*directive) (allow, deny []string, rest others) {
 	var in, out []netip.Prefix // of those that the rules so far decide
 	unixIn, unixOut := false, false
 	for _, d := range slices.Backward(rules) {
@@ -180,7 +210,10 @@ func (s *site) addresses_(rules []*directive) (allow, deny []string, whole bool)
 		switch text {
 		case "all":
 			*into, *from = nil, nil
-			whole, unixIn, unixOut = d.name == "deny", false, false
+			unixIn, unixOut = false, false
+			if rest = welcome; d.name == "deny" {
+				rest = refused_
+			}
 			continue
 		case "unix:":
 			unixIn, unixOut = d.name == "allow", d.name == "deny"
@@ -206,7 +239,7 @@ func (s *site) addresses_(rules []*directive) (allow, deny []string, whole bool)
 	if unixOut {
 		deny = append(deny, "unix")
 	}
-	return allow, deny, whole
+	return allow, deny, rest
 }
 
 func network(text string) (netip.Prefix, error) {

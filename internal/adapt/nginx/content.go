@@ -45,9 +45,12 @@ func (s *site) content(st state) {
 		} else {
 			s.tryOr(one.state)
 		}
-		for _, r := range s.routes[before:] {
+		made := s.routes[before:]
+		for _, r := range made {
 			if !r.answers() {
-				s.guard(r, one)
+				if to := r.get("goto"); to == nil || !slices.ContainsFunc(made, func(o *route) bool { return o.group == to }) { // not one of these, which are guarded
+					s.guard(r, one)
+				}
 				continue
 			}
 			one.apply(r)
@@ -58,16 +61,16 @@ func (s *site) content(st state) {
 }
 
 // guard has a route that leads elsewhere let in only those whom the location lets
-// in, where others may come in there.
+// in, unless it is they alone who come in there.
 func (s *site) guard(r *route, one access) {
-	if one.refuses || !one.state.scope.level.ownAccess(s.level) {
+	if one.refuses || len(one.keys) == 0 || s.guarded(r, one) {
 		return
 	}
 	for _, k := range one.keys {
 		r.set(k.name, k.value, k.at)
 	}
 	again, is := r.get("rewrite").(*document.Table)
-	if len(one.keys) == 0 || !is {
+	if !is {
 		return
 	}
 	if !s.again { // a group that begins anew
@@ -81,14 +84,57 @@ func (s *site) guard(r *route, one access) {
 	r.set("goto", "again", r.at)
 }
 
-// ownAccess reports whether a level lets in others than the server does.
-func (l *level) ownAccess(server *level) bool {
-	for _, names := range [][]string{{"auth_basic"}, {"auth_request"}, {"allow", "deny"}, {"satisfy"}} {
-		if !slices.Equal(l.find(names...), server.find(names...)) {
+// guarded reports whether where a route leads to asks the same of everybody.
+func (s *site) guarded(r *route, one access) bool {
+	if slices.ContainsFunc(one.keys, func(e entry) bool { return e.name == "limit" }) {
+		return false
+	}
+	return s.sameAt(s.led(r), one.state.scope.level)
+}
+
+// led is the location that a route leads to; nil: that is not known.
+func (s *site) led(r *route) *location {
+	if group, is := r.get("goto").(string); is {
+		if i := slices.IndexFunc(s.locations, func(l *location) bool { return l.group == group }); i >= 0 {
+			return s.locations[i]
+		}
+	} else if again, is := r.get("rewrite").(*document.Table); is && len(s.level.own(rewriting...)) == 0 {
+		if path, is := again.Get("to").(string); is {
+			return s.resolve(path)
+		}
+	}
+	return nil
+}
+
+// sameAt reports whether a location asks whoever comes there for the same as a level
+// does: behind no answer of its own that needs no asking.
+func (s *site) sameAt(to *location, l *level) bool {
+	return to != nil && len(to.level.own("limit_except", "if", "return", "rewrite")) == 0 && sameAccess(to.level, l)
+}
+
+// asks reports whether not everybody passes a level at once.
+func (l *level) asks() bool {
+	for _, d := range l.find("auth_basic") {
+		if d.arg(0) != "off" {
 			return true
 		}
 	}
-	return false
+	for _, d := range l.find("auth_request") {
+		if d.arg(0) != "off" {
+			return true
+		}
+	}
+	return len(l.find("allow", "deny"))+len(l.location().own("limit_req", "limit_conn")) > 0
+}
+
+// sameAccess reports whether two levels let in the same clients.
+func sameAccess(a, b *level) bool {
+	for _, names := range [][]string{{"auth_basic"}, {"auth_basic_user_file"}, {"auth_request"}, {"allow", "deny"}, {"satisfy"}} {
+		if !slices.Equal(a.find(names...), b.find(names...)) {
+			return false
+		}
+	}
+	return true
 }
 
 // answers reports whether a route does not only hand on.

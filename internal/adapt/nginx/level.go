@@ -52,6 +52,17 @@ func (l *level) last(names ...string) *directive {
 	return nil
 }
 
+// internal is what says that no client's request comes to a location: its own, or that
+// of a location around it. Nil: nothing says so.
+func (l *level) internal() *directive {
+	for ; l != nil && l.context != 'S'; l = l.parent {
+		if own := l.own("internal"); len(own) > 0 {
+			return own[0]
+		}
+	}
+	return nil
+}
+
 // on reports whether a flag is on; without it: def.
 func (l *level) on(name string, def bool) bool {
 	if d := l.last(name); d != nil {

@@ -89,7 +89,7 @@ func (s *site) ends(st state, broken bool) {
 
 // anew has a route look for a location for a path.
 func (s *site) anew(r *route, to string, at document.Place) {
-	if l := s.resolve(to); l != nil && len(l.level.own("internal")) > 0 { // to which no path leads
+	if l := s.resolve(to); l != nil && l.level.internal() != nil { // to which no path leads
 		r.set("rewrite", to, at)
 		r.set("goto", s.groupOf(l), at)
 		return

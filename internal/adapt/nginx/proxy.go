@@ -142,7 +142,7 @@ func (s *site) ofBackEnd(r *route, l *level) {
 
 // hasInternal reports whether there are locations for X-Accel-Redirect.
 func (s *site) hasInternal(all []*location) bool {
-	return slices.ContainsFunc(all, func(l *location) bool { return len(l.level.own("internal")) > 0 || s.hasInternal(l.inner) })
+	return slices.ContainsFunc(all, func(l *location) bool { return l.level.internal() != nil || s.hasInternal(l.inner) })
 }
 
 // settings are the keys of the back ends that a location says.
@@ -186,7 +186,7 @@ func (s *site) settings(family string, l *level, address string) settings {
 	}
 	for _, name := range []string{"_pass_request_headers", "_pass_request_body"} {
 		if d := l.last(family + name); d != nil && d.arg(0) == "off" {
-			if name == "_pass_request_body" && len(l.location().own("internal")) > 0 { // what begins within has none: auth_request
+			if name == "_pass_request_body" && l.internal() != nil { // what begins within has none: auth_request
 				s.a.note(d, "what auth_request asks, and a page of an error, has no body")
 				continue
 			}

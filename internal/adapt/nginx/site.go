@@ -33,6 +33,8 @@ type site struct {
 
 	groups, captures, forks, count int
 
+	askedFor map[*location]bool // what auth_request asks
+
 	again   bool // there is a group that begins anew
 	phased  bool // what the server's own rewriting does must not be done twice
 	grouped bool // the locations are a group
@@ -204,11 +206,11 @@ func (s *site) choose(c choice, base state) {
 		s.redirect(r, strings.TrimSuffix(l.name, "/")+"/?{query}", 301, at)
 		return
 	}
-	if own := l.level.own("internal"); len(own) > 0 { // only what begins within comes here; the rest finds nothing
-		r := s.add("", c.when, own[0].at)
-		r.set("internal", true, own[0].at)
-		r.set("goto", s.groupOf(l), own[0].at)
-		respond(s.add("", c.when, own[0].at), 404, "", "", own[0].at)
+	if d := l.level.internal(); d != nil { // only what begins within comes here; the rest finds nothing
+		r := s.add("", c.when, d.at)
+		r.set("internal", true, d.at)
+		r.set("goto", s.groupOf(l), d.at)
+		respond(s.add("", c.when, d.at), 404, "", "", d.at)
 		return
 	}
 	if l.uses > 1 && !l.short() {

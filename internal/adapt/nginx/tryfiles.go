@@ -61,7 +61,7 @@ func (s *site) missing(st state) bool {
 	}
 	for _, d := range own {
 		target := d.arg(len(d.args) - 1)
-		if l.handler() == nil && l.last("root", "alias") != nil && strings.HasPrefix(target, "@") && d.arg(0) == "404" && len(own) == 1 {
+		if l.handler() == nil && l.last("root", "alias") != nil && strings.HasPrefix(target, "@") && d.arg(0) == "404" && len(own) == 1 && (!l.asks() || s.sameBehind(d.args[len(d.args)-1], st)) {
 			p, ok := s.placeOf(&st)
 			if !ok {
 				return true
@@ -79,7 +79,7 @@ func (s *site) missing(st state) bool {
 
 // plainly is try_files as a route has it: files, and then one thing.
 func (s *site) plainly(st state, items []attempt, last word, d *directive) bool {
-	if !strings.HasPrefix(last.text, "=") && st.scope.level.ownAccess(s.level) { // it is to be guarded, too
+	if st.scope.level.asks() && !s.sameBehind(last, st) { // it is to be guarded, too
 		return false
 	}
 	if st.scope.level.handler() != nil || slices.ContainsFunc(items, func(a attempt) bool { return a.folder }) {
@@ -118,7 +118,7 @@ func (s *site) plainly(st state, items []attempt, last word, d *directive) bool 
 			return true
 		}
 		switch l := s.resolve(to); {
-		case l == nil || len(l.level.own("internal")) > 0:
+		case l == nil || l.level.internal() != nil:
 			return false
 		case l == st.loc: // this very route answers
 			path, _, _ := strings.Cut(to, "?")
@@ -136,6 +136,24 @@ func (s *site) plainly(st state, items []attempt, last word, d *directive) bool 
 	r.set("files", files, p.at)
 	s.typesOf(r, st.scope.level)
 	return true
+}
+
+// sameBehind reports whether what try_files ends with asks for the same as the level
+// itself.
+func (s *site) sameBehind(last word, st state) bool {
+	switch {
+	case strings.HasPrefix(last.text, "="):
+		return true
+	case strings.HasPrefix(last.text, "@"):
+		i := slices.IndexFunc(s.locations, func(l *location) bool { return l.named && l.name == last.text })
+		return len(st.scope.level.location().own("limit_req", "limit_conn")) == 0 && i >= 0 && s.sameAt(s.locations[i], st.scope.level)
+	}
+	path, _, _ := strings.Cut(last.text, "?")
+	if strings.Contains(path, "$") {
+		return false
+	}
+	l := s.resolve(path)
+	return l != nil && l == st.loc || len(st.scope.level.location().own("limit_req", "limit_conn"))+len(s.level.own(rewriting...)) == 0 && s.sameAt(l, st.scope.level)
 }
 
 // target is the path that try_files ends with.
@@ -215,7 +233,7 @@ func (s *site) finally(st state, last word, d *directive) {
 			return
 		}
 		r := s.add(st.group, st.when, last.at)
-		if l := s.resolve(to); l != nil && len(l.level.own("internal")) > 0 {
+		if l := s.resolve(to); l != nil && l.level.internal() != nil {
 			r.set("rewrite", to, last.at)
 			r.set("goto", s.groupOf(l), last.at)
 			return
