@@ -6,6 +6,7 @@ package h1
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"millrace/internal/field"
@@ -27,16 +28,29 @@ func parseLine(line string, r *http.Request, u *url.URL) error {
 		return err
 	}
 	r.Method, r.RequestURI = method, target
-	for _, known := range methods {
-		if method == known {
-			r.Method = known
-			break
-		}
+	if i := slices.Index(methods[:], method); i >= 0 {
+		r.Method = methods[i]
+	} else if err := oddMethod(method); err != nil {
+		return err
 	}
 	if target == "" || !all(target, queryByte) {
 		return bad("a character in the request target that has no place there")
 	}
 	return parseTarget(target, r, u)
+}
+
+// oddMethod refuses methods that mean another to some. To HTTP "delete" is not DELETE;
+// to frameworks that write methods in capitals by themselves it is (Django), and a
+// condition that was to keep DELETE out does not hold for it. TRACE would have a back
+// end repeat what the client sent, with the cookies that no script may read.
+func oddMethod(method string) error {
+	switch {
+	case strings.ContainsFunc(method, func(c rune) bool { return 'a' <= c && c <= 'z' }):
+		return refuse(http.StatusNotImplemented, "a method in lower case")
+	case method == http.MethodTrace:
+		return refuse(http.StatusNotImplemented, "TRACE: nothing is repeated")
+	}
+	return nil
 }
 
 // parseProto takes HTTP/1.x, of which we know 1.0 and 1.1; a later minor

@@ -143,6 +143,8 @@ var stricter = map[string]string{
 	"a bad address in Host":                                     "the same",
 	"a bad port in Host":                                        "the same",
 	"CONNECT: this is no proxy":                                 "a handler would take the host for a path",
+	"a method in lower case":                                    "some frameworks take it for what it is in capitals, and no condition does",
+	"TRACE: nothing is repeated":                                "it repeats cookies that scripts may not read",
 	"the target * of a method other than OPTIONS":               "RFC 9112, 3.2.4",
 	"a character in the request target that has no place there": "a fragment, which is the client's (RFC 9112, 3.2)",
 	"a request target that is no path":                          "another scheme than http",

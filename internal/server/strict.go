@@ -11,7 +11,8 @@ import (
 // quic-go hand on, and reports whether this one may go on. A Host header beside
 // :authority must say the same (RFC 9113, section 8.3.1), and is dropped then:
 // an app would see it twice. This is no proxy that connects: CONNECT, and targets
-// that are no paths, are refused.
+// that are no paths, are refused; so are TRACE, and methods in lower case, which some
+// frameworks take for what they are in capitals.
 func strict(w http.ResponseWriter, r *http.Request) bool {
 	hosts, beside := r.Header["Host"]
 	if beside {
@@ -20,7 +21,7 @@ func strict(w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case len(hosts) > 1, len(hosts) == 1 && hosts[0] != r.Host:
 	case r.Host == "" || strings.ContainsFunc(r.Host, notOfHost):
-	case r.Method == http.MethodConnect || r.Method == "" || strings.ContainsFunc(r.Method, notOfMethod):
+	case r.Method == http.MethodConnect || r.Method == http.MethodTrace || r.Method == "" || strings.ContainsFunc(r.Method, notOfMethod):
 	case !strings.HasPrefix(r.RequestURI, "/") && r.RequestURI != "*":
 	case strings.ContainsFunc(r.RequestURI, notOfTarget):
 	default:
@@ -36,9 +37,10 @@ func notOfHost(c rune) bool {
 	return c <= ' ' || c >= 0x7f || strings.ContainsRune("@/\\\"<>^`{|}#?", c)
 }
 
-// notOfMethod is every character that no token holds (RFC 9110, section 5.6.2).
+// notOfMethod is every character that no token holds (RFC 9110, section 5.6.2), and
+// the letters that no method has.
 func notOfMethod(c rune) bool {
-	return c <= ' ' || c >= 0x7f || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", c)
+	return 'a' <= c && c <= 'z' || c <= ' ' || c >= 0x7f || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", c)
 }
 
 // notOfTarget is what a request line could not hold.

@@ -20,6 +20,8 @@ func TestStrict(t *testing.T) {
 		method             string // "": GET
 	}{
 		{"a tunnel", "one.test:443", "one.test:443", nil, false, "CONNECT"},
+		{"a repetition", "one.test", "/", nil, false, "TRACE"},
+		{"a method in lower case", "one.test", "/", nil, false, "delete"},
 		{"a method of its own", "one.test", "/", nil, true, "M-SEARCH"},
 		{"a space in the method", "one.test", "/", nil, false, "GET /x"},
 		{"a line feed in the method", "one.test", "/", nil, false, "GET\n"},
