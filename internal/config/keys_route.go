@@ -8,7 +8,7 @@ func conditionKeys() []key {
 	return []key{
 		{name: "path", field: "Path", form: formPath, doc: "An exact path (`\"/favicon.ico\"`), or a prefix (`\"/media/*\"`)."},
 		{name: "regexp", field: "Regexp", form: formRegexp, doc: "Matched against the decoded path, anywhere in it unless anchored. Its groups are `{1}`, `{2}` …, `{NAME}` for `(?P<NAME>…)`, and `{0}` is all that it matches."},
-		{name: "uri", field: "URI", form: formRegexp, doc: "In place of `regexp`: matched against path and query as they are sent, after rewrites, `/a%20b?x=1`; what needs no encoding is as it is. Its groups are those of the route, and stand in rewrites and redirects as they are: one that may hold a `?` or `&` adds these, and without a `?` there is no query."},
+		{name: "uri", field: "URI", form: formRegexp, doc: "In place of `regexp`: matched against path and query, encoded, after rewrites, `/a%20b?x=1`; however the client spells them, what needs no encoding is as it is, a slash of the path as well, and what needs one has it in capitals. Its groups are those of the route, and stand in rewrites and redirects as they are: one that may hold a `?` or `&` adds these, and without a `?` there is no query."},
 		{name: "method", field: "Method", form: formMethods, doc: "One of these methods; `GET` is HEAD as well."},
 		{name: "header", field: "Header", form: formHeaderCondition, doc: "Values of headers: a text, `~` and a regexp, `*` for any; an empty text is a header that is missing or empty."},
 		{name: "query", field: "Query", form: formCondition, doc: "The same for the values of names in the query, the first of each."},

@@ -8,6 +8,7 @@
 //	{uri}          the path and the query, encoded: "/a%20b?x=1"
 //	{request_uri}  the same as the client sent them, whatever was rewritten
 //	{query}        the query, encoded, without its "?"
+//	{normal_query} the same as it is compared: what needs no encoding has none
 //	{query.NAME}   the first value of a name in the query, decoded
 //	{header.NAME}  a header of the request; several of one name with ", " between
 //	{cookie.NAME}  the value of a cookie

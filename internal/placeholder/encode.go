@@ -158,7 +158,7 @@ func (t *Text) Host() string {
 		return ""
 	}
 	switch t.parts[at+1].what {
-	case path, uri, requestURI, query, queryValue, header, cookie, user, authValue, group, namedGroup:
+	case path, uri, requestURI, query, normalQuery, queryValue, header, cookie, user, authValue, group, namedGroup:
 	default:
 		return ""
 	}

@@ -79,7 +79,7 @@ func (f *Found) named(name string) Named {
 // sent.
 func (p *part) encoded(r *http.Request) bool {
 	switch p.what {
-	case uri, requestURI, query:
+	case uri, requestURI, query, normalQuery:
 		return true
 	case group:
 		f := FoundOf(r)

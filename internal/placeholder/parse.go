@@ -83,6 +83,7 @@ const (
 	uri
 	requestURI
 	query
+	normalQuery
 	queryValue
 	header
 	cookie
@@ -104,7 +105,7 @@ const (
 
 // plainNames are the names without a key.
 var plainNames = map[string]what{
-	"path": path, "uri": uri, "query": query, "host": host, "port": port, "method": method, "scheme": scheme,
+	"path": path, "uri": uri, "query": query, "normal_query": normalQuery, "host": host, "port": port, "method": method, "scheme": scheme,
 	"client": client, "user": user, "request_id": requestID, "request_uri": requestURI,
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -49,6 +50,7 @@ func TestAppend(t *testing.T) {
 		{"{path}", "/a b/c"},
 		{"{uri}", "/a%20b/c?x=1+2&y=%26&x=3"},
 		{"{query}", "x=1+2&y=%26&x=3"},
+		{"{normal_query}", "x=1+2&y=%26&x=3"},
 		{"<{query.x}|{query.y}|{query.z}>", "<1 2|&|>"},
 		{"{header.accept}", "a, b"},
 		{"{header.Host}", "A.example.com:8080"},
@@ -78,6 +80,33 @@ func TestAppend(t *testing.T) {
 		}
 		if got := text.Expand(r); got != test.want {
 			t.Errorf("%s: Expand says %q", test.text, got)
+		}
+	}
+}
+
+// What is compared is the same however a client spells it.
+func TestNormal(t *testing.T) {
+	for _, test := range []struct{ sent, uri, query string }{
+		{"/a?b=c", "/a?b=c", "b=c"},
+		{"/%61%2f%7E?%62=%2f%3c", "/a/~?b=%2F%3C", "b=%2F%3C"},
+		{"/%c3%a9%3f?x=<\"|%zz%2520", "/%C3%A9%3F?x=%3C%22%7C%25zz%2520", "x=%3C%22%7C%25zz%2520"},
+		{"/a?", "/a?", ""},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		u, err := url.ParseRequestURI(test.sent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.URL = u
+		text, err := Parse("{normal_query}", Scope{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := URI(r); got != test.uri {
+			t.Errorf("%s: the URI is %q, want %q", test.sent, got, test.uri)
+		}
+		if got := text.Expand(r); got != test.query {
+			t.Errorf("%s: the query is %q, want %q", test.sent, got, test.query)
 		}
 	}
 }

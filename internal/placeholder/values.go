@@ -66,24 +66,39 @@ func appendURI(dst []byte, r *http.Request) []byte {
 }
 
 // URI is {uri} for what compares it: what needs no encoding is as it is, so that
-// /%61 is /a.
+// /%61 is /a, an encoded slash is one, and what needs one has it in capitals.
 func URI(r *http.Request) string {
-	uri := string(appendURI(nil, r))
-	if strings.IndexByte(uri, '%') < 0 {
-		return uri
+	dst := normal(make([]byte, 0, len(r.URL.Path)+len(r.URL.RawQuery)+1), escapedPath(r.URL), true)
+	if r.URL.RawQuery != "" || r.URL.ForceQuery {
+		dst = normal(append(dst, '?'), r.URL.RawQuery, false)
 	}
-	var b strings.Builder
-	for i := 0; i < len(uri); i++ {
-		if uri[i] == '%' && i+2 < len(uri) {
-			if c, ok := fromHex(uri[i+1], uri[i+2]); ok && unreserved(c) {
-				b.WriteByte(c)
+	return string(dst)
+}
+
+// normal appends a part of a URI with the same encoding however a client spells it
+// (RFC 3986, section 6.2.2).
+func normal(dst []byte, text string, isPath bool) []byte {
+	const digits = "0123456789ABCDEF"
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if c == '%' && i+2 < len(text) {
+			if of, ok := fromHex(text[i+1], text[i+2]); ok {
 				i += 2
+				if unreserved(of) || of == '/' && isPath {
+					dst = append(dst, of)
+				} else {
+					dst = append(dst, '%', digits[of>>4], digits[of&15])
+				}
 				continue
 			}
 		}
-		b.WriteByte(uri[i])
+		if c <= ' ' || c >= 0x7f || strings.IndexByte("\"%<>[\\]^`{|}", c) >= 0 {
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
+			continue
+		}
+		dst = append(dst, c)
 	}
-	return b.String()
+	return dst
 }
 
 // unreserved is RFC 3986, section 2.3.
@@ -104,6 +119,8 @@ func (p *part) plain(r *http.Request) string {
 		return r.URL.Path
 	case query:
 		return r.URL.RawQuery
+	case normalQuery:
+		return string(normal(nil, r.URL.RawQuery, false))
 	case cookie:
 		if c, err := r.Cookie(p.text); err == nil {
 			return c.Value

@@ -30,7 +30,10 @@ func TestURI(t *testing.T) {
 	routes.KeepGroups()
 	for asked, want := range map[string]string{
 		"/blog/a%20b":         "/posts/a%20b",
-		"/blog/a%2Fb?x=1&y=2": "/posts/a%2Fb?x=1&y=2",
+		"/blog/a%3fb?x=1&y=2": "/posts/a%3Fb?x=1&y=2",
+		"/blog%2fa%2Fb?x=%2f": "/posts/a/b?x=%2F", // a slash is one however it is spelt: no rule can be gone around
+		"/s%61me":             "/same",
+		"/sh%6Frt/a?%78=%31":  "/exact",
 		"/q/a?b=c&d":          "/index.php?page=a?b=c&d",
 		"/short/a?x=1":        "/exact",
 		"/short/a?x=12":       "404",
