@@ -38,8 +38,9 @@ func lighttpdSites() []site {
 			generic([]string{"/", "/about.html", "/style.css", "/app.js", "/data.json", "/plain.txt", "/image.png", "/big.txt", "/robots.txt", "/sub/", "/sub/page.html", "/media/", "/media/photos/", "/media/photos/one.jpg", "/media/report.pdf",
 				"/static/css/site.css", "/static/js/app.js", "/static/favicon.ico", "/docs/a.txt", "/docs/", "/blog/12/some-title", "/tags/a?x=1", "/keep/b.txt", "/moved/a.txt", "/page.php", "/LICENSE", "/file.unknown"}),
 			authorized("/secret/file.txt", "/secret/", "/secret", "/private/note.txt", "/private/note", "/private/index.html"),
-			each(request{kind: "rewrite"}, "/blog/12/some-title/", "/blog/12/Some", "/blog/x/y", "/tags/a", "/tags/b?y", "/keep/a.txt?q=1", "/keep/missing", "/app.js?x", "/moved/x?y=1", "/moved/x%20y", "/away", "/away/x?y=1"),
-			each(request{kind: "access"}, "/index.html~", "/notes.bak", "/x.inc", "/missing~", "/sub/index.php", "/static", "/staticx", "/media", "/media/missing", "/media/photos", "/errors/404.html", "/?debug=1", "/?x=1&debug=1", "/?xdebug=1", "/about.html?debug=12"),
+			each(request{kind: "rewrite"}, "/blog/12/some-title/", "/blog/12/Some", "/blog/x/y", "/tags/a", "/tags/b?y", "/keep/a.txt?q=1", "/keep/missing", "/app.js?x", "/moved/x?y=1", "/moved/x%20y", "/away", "/away/x?y=1",
+				"/t%61gs/a", "/tags%2fa", "/%74ags%2Fa?%79", "/m%6Fved/a%2fb?%41=%2f%3c"),
+			each(request{kind: "access"}, "/index.html~", "/notes.bak", "/x.inc", "/missing~", "/sub/index.php", "/static", "/staticx", "/media", "/media/missing", "/media/photos", "/errors/404.html", "/?debug=1", "/?x=1&debug=1", "/?%64ebug=1", "/?x=%3c&d%65bug=%31", "/?debug%3d1", "/?xdebug=1", "/about.html?debug=12"),
 			named([]string{"www.example.com", "www.example.com:8001", "WWW.example.com", "jo.pages.example.com", "j0.pages.example.com", "old.example.com", "nobody.example.com"}, "/", "/about.html?x=1", "/a%20b"),
 			[]request{
 				{target: "/", header: "User-Agent: SomeBot/1.0\n", kind: "condition"}, {target: "/about.html", header: "User-Agent: Mozilla\n", kind: "condition"},

@@ -184,10 +184,10 @@ func (l *lowering) handle(h hostCase, all []known) []*route {
 	if l.before("redirect", "access") {
 		first, second = redirects, denied
 	}
-	early := append(first, second...)
+	early := append(slices.Clone(first), second...)
 	late := []*route{}
 	if l.after("auth", "access") {
-		early, late = redirects, denied
+		early, late = slices.Clone(redirects), slices.Clone(denied)
 	}
 	if l.after("auth", "redirect") {
 		early, late = slices.DeleteFunc(early, func(r *route) bool { return slices.Contains(redirects, r) }), append(late, redirects...)

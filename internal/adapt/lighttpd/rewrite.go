@@ -253,7 +253,7 @@ func (l *lowering) captured(h hostCase, b *block, n int) (string, []cond) {
 			return "", nil
 		}
 	}
-	from := map[string]string{"url": "{path}", "host": "{host}", "query-string": "{query}", "remote-ip": "{client}", "request-method": "{method}", "scheme": "{scheme}", "header": "{header." + a.name + "}"}[a.field]
+	from := map[string]string{"url": "{path}", "host": "{host}", "query-string": "{normal_query}", "remote-ip": "{client}", "request-method": "{method}", "scheme": "{scheme}", "header": "{header." + a.name + "}"}[a.field]
 	if n == 0 {
 		return from, nil
 	}

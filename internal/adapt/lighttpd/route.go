@@ -113,7 +113,7 @@ func condOf(k known) []cond {
 	case "host":
 		return []cond{{key: "value", name: "{host}", value: text, at: at}}
 	case "query-string":
-		return []cond{{key: "value", name: "{query}", value: text, at: at}}
+		return []cond{{key: "value", name: "{normal_query}", value: text, at: at}}
 	case "remote-ip":
 		return []cond{{key: "value", name: "{client}", value: text, at: at}}
 	}
