@@ -233,6 +233,7 @@ func (s *site) addresses_(rules []*directive) (allow, deny []string, rest others
 	for _, p := range out {
 		deny = append(deny, netText(p))
 	}
+	allow, deny = unique(allow), unique(deny)
 	if unixIn {
 		allow = append(allow, "unix")
 	}

@@ -73,13 +73,7 @@ func (s *site) guard(r *route, one access) {
 	if !is {
 		return
 	}
-	if !s.again { // a group that begins anew
-		s.again = true
-		all := document.Inline()
-		all.Set("to", "{path}", r.at)
-		all.Set("repeat", true, r.at)
-		s.add("again", conditions{}, r.at).set("rewrite", all, r.at)
-	}
+	s.again = true
 	r.set("rewrite", again.Get("to"), r.at)
 	r.set("goto", "again", r.at)
 }

@@ -221,21 +221,36 @@ func (s *site) index(st state, p place) []string {
 		}
 		for _, name := range names[:last+1] {
 			r := s.add(st.group, st.when.matching(prefix).with(atom{subject: folder + "{1}" + document.Literal(name), op: 'f', value: "file"}), at)
+			forIndex(r)
 			s.anew(r, "{path}"+document.Literal(name), at)
 		}
 		return names[last+1:]
 	}
 	folder, _ := newPattern("/$", false)
 	when := st.when.matching(folder)
-	for _, name := range names[:last+1] {
+	for i, name := range names[:last+1] {
 		if strings.HasPrefix(name, "/") {
-			s.anew(s.add(st.group, when, at), document.Literal(name), at)
+			if i > 0 { // those before it were looked for in a folder
+				when = when.with(atom{subject: p.folder + "{path}", op: 'f', value: "folder"})
+			}
+			r := s.add(st.group, when, at)
+			forIndex(r)
+			s.anew(r, document.Literal(name), at)
 			return nil
 		}
 		r := s.add(st.group, when.with(atom{subject: p.folder + "{path}" + document.Literal(name), op: 'f', value: "file"}), at)
+		forIndex(r)
 		s.anew(r, "{path}"+document.Literal(name), at)
 	}
 	return names[last+1:]
+}
+
+// forIndex has a route that leads to an index take the methods that nginx looks for
+// one with. Any other is not allowed of a folder, whatever answers for its index.
+func forIndex(r *route) {
+	if !slices.ContainsFunc(r.when.atoms, func(a atom) bool { return a.subject == "{method}" }) {
+		r.set("method", []string{"GET", "POST"}, r.at)
+	}
 }
 
 // elsewhere reports whether a file of a folder may be for another location.
@@ -257,8 +272,7 @@ func (s *site) elsewhere(name string, here *location) bool {
 				return false
 			}
 			if l.regex != nil {
-				re := regexp.MustCompile(l.regex.expr)
-				return re.MatchString(from+name) || re.MatchString(from+"x/"+name)
+				return mayMatch(l.regex.expr, from, name, here != nil && here.regex != nil)
 			}
 			if strings.HasSuffix(l.name, "/") {
 				return false

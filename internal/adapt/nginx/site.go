@@ -153,6 +153,12 @@ func (s *site) lower() {
 		s.wanted = s.wanted[1:]
 		s.locate(l, conditions{}, l.group, base)
 	}
+	if s.again {
+		all := document.Inline()
+		all.Set("to", "{path}", s.level.at)
+		all.Set("repeat", true, s.level.at)
+		s.add("again", conditions{}, s.level.at).set("rewrite", all, s.level.at)
+	}
 	for _, l := range s.locations {
 		if l.named && l.group == "" {
 			s.table.Comment(fmt.Sprintf("Nothing leads to location %s of line %d.", l.name, l.d.at.Line))
@@ -201,6 +207,10 @@ func (s *site) choose(c choice, base state) {
 	l := c.to
 	at := l.level.at
 	if c.add {
+		if l.level.internal() != nil {
+			respond(s.add("", c.when, at), 404, "", "", at)
+			return
+		}
 		r := s.add("", c.when, at)
 		r.comment("As nginx does for " + l.is() + ".")
 		s.redirect(r, strings.TrimSuffix(l.name, "/")+"/?{query}", 301, at)
