@@ -140,12 +140,13 @@ class Channel:
         return found
 
     def send(self, flags: int, head: bytes, body: bytes) -> None:
-        prefix = ANSWER.pack(self.seq, flags, len(head), len(body)) + head
+        size = len(body)
+        prefix = ANSWER.pack(self.seq, flags, len(head), size)
         try:
-            if len(body) <= JOIN:
-                self.answers.sendall(prefix + body)
+            if size <= JOIN:
+                self.answers.sendall(prefix + head + body if head else prefix + body)
             else:
-                self.answers.sendall(prefix)
+                self.answers.sendall(prefix + head)
                 self.answers.sendall(body)
         except OSError as e:
             raise MasterGone("cannot send an answer: %s" % e) from e
