@@ -66,7 +66,7 @@ func ParseFormat(s string, scope placeholder.Scope) (*Format, error) {
 	if !strings.Contains(s, "{") {
 		return nil, fmt.Errorf(`no placeholder in %q: the formats with names are "combined", "vhost" and "json"`, s)
 	}
-	scope.Extra, scope.ExtraNames = extra, Names
+	scope.Extra, scope.ExtraNames, scope.Response = extra, Names, true
 	t, err := placeholder.Parse(s, scope)
 	if err != nil {
 		return nil, err
@@ -74,7 +74,8 @@ func ParseFormat(s string, scope placeholder.Scope) (*Format, error) {
 	if strings.ContainsFunc(t.String(), func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
 		return nil, fmt.Errorf("control character in %q: each request has one line", s)
 	}
-	f := &Format{kind: text, keep: t.Needs()&^placeholder.NeedsID != 0, needs: t.Needs()}
+	needs := t.Needs() &^ placeholder.NeedsResponse
+	f := &Format{kind: text, keep: needs&^placeholder.NeedsID != 0, needs: needs}
 	quotes, isObject := 0, strings.HasPrefix(s, "{{")
 	for _, piece := range t.Parts() {
 		if fixed, ok := piece.Constant(); ok {
@@ -113,6 +114,9 @@ type entry struct {
 
 	app, upstream string // that has answered
 }
+
+// ResponseHeader implements placeholder.Responded.
+func (e *entry) ResponseHeader() http.Header { return e.header }
 
 // append appends the request's line.
 func (f *Format) append(b []byte, e *entry) []byte {
@@ -210,18 +214,6 @@ func localAddr(ctx context.Context) net.Addr {
 
 // extra finds the placeholders of a log alone.
 func extra(name string) placeholder.Value {
-	if key, ok := strings.CutPrefix(name, "response."); ok && key != "" {
-		key = http.CanonicalHeaderKey(key)
-		return func(b []byte, _ *http.Request, with any) []byte {
-			for i, v := range with.(*entry).header[key] {
-				if i > 0 {
-					b = append(b, ", "...)
-				}
-				b = append(b, v...)
-			}
-			return b
-		}
-	}
 	value, ok := extras[name]
 	if !ok {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"unicode"
 )
 
-var formLogFormat = form{takes: `"combined", "vhost", "json", or a text with placeholders like '{client} "{request}" {status}'`, texts: true, names: logNames(), check: checkLogFormat}
+var formLogFormat = form{takes: `"combined", "vhost", "json", or a text with placeholders like '{client} "{request}" {status}'`, texts: true, names: logNames(), response: true, check: checkLogFormat}
 
 // LogNames are the placeholders of log_format beside those of every text. Those
 // of package accesslog are the same: a test of package server holds that.

@@ -31,6 +31,7 @@ type form struct {
 	// textNames is whether the names of a table may hold them.
 	textNames bool
 	names     []string // further names that those may have; "response.*" is a family of them
+	response  bool     // they may name headers of the response
 
 	// number says what is wrong with a number, beside its being positive.
 	number func(n int) *refusal

@@ -27,6 +27,7 @@ var (
 	formMapKind         = form{takes: `"text", "networks" or "split"`, check: checkMapKind}
 	formMediaType       = form{takes: `a media type, like "text/html; charset=utf-8"`, check: checkMediaType}
 	formHeaders         = form{takes: `a table of headers: { X-Robots-Tag = "noindex" }`, empty: true, texts: true, check: checkHeaderValue, name: checkResponseHeader}
+	formHeaderChanges   = form{takes: formHeaders.takes, empty: true, texts: true, response: true, check: checkHeaderValue, name: checkResponseHeader}
 	formHeaderNames     = form{takes: `names of headers, like "Server"`, check: checkHeaderName}
 	formLines           = form{takes: `a table of texts: { "a.example.com" = "a", "~^b" = "b" }`, empty: true, name: checkMapKey}
 	formRouteParams     = form{takes: `a table of strings: { SITE_LANG = "{map.lang}" }`, empty: true, texts: true, name: checkParam}

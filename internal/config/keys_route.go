@@ -74,11 +74,11 @@ var headersSection = &section{
 	example: "[[site]]",
 	doc:     "Changes the headers of responses, errors as well: those of a site, then those of the route. First `remove`, then `set`, then `add`.",
 	keys: []key{
-		{name: "set", field: "Set", form: formHeaders, doc: "Headers in place of those that there are, with placeholders."},
-		{name: "add", field: "Add", form: formHeaders, doc: "Headers beside those that there are, with placeholders."},
+		{name: "set", field: "Set", form: formHeaderChanges, doc: "Headers in place of those that there are, with placeholders, of which `{response.NAME}` is a header of the response itself. One that comes out empty changes nothing."},
+		{name: "add", field: "Add", form: formHeaderChanges, doc: "Headers beside those that there are, in the same way."},
 		{name: "remove", field: "Remove", form: formHeaderNames, doc: "Headers that are left out."},
-		{name: "set_unless_error", field: "SetUnlessError", form: formHeaders, doc: "As `set`, for responses with the statuses 200, 201, 204, 206, 301 to 304, 307 and 308 alone."},
-		{name: "add_unless_error", field: "AddUnlessError", form: formHeaders, doc: "As `add`, for the same."},
+		{name: "set_unless_error", field: "SetUnlessError", form: formHeaderChanges, doc: "As `set`, for responses with the statuses 200, 201, 204, 206, 301 to 304, 307 and 308 alone."},
+		{name: "add_unless_error", field: "AddUnlessError", form: formHeaderChanges, doc: "As `add`, for the same."},
 	},
 }
 
@@ -87,7 +87,7 @@ var mapSection = &section{
 	example: "NAME",
 	doc:     "A table from one text to another: `{map.NAME}`, in the texts of this site. NAME is of letters, digits, `_` and `-`.",
 	keys: []key{
-		{name: "from", field: "From", form: formText, doc: "What is looked up, like `{host}` or `{path}`. Required."},
+		{name: "from", field: "From", form: formText, doc: "What is looked up, like `{host}` or `{path}`. Required. With `{response.NAME}` the table is for headers of responses and for logs alone."},
 		{name: "values", field: "Values", form: formLines, doc: "What there is: a text, or `~` and a regexp, tried in order where no text is the same. The values have no placeholders."},
 		{name: "default", field: "Default", form: formWord, doc: "What it is otherwise; without it: empty."},
 		{name: "kind", field: "Kind", form: formMapKind, def: `"text"`, doc: "How `values` is read: `text`, as above; `networks`: keys are addresses and networks, of which the longest counts that has the address looked up, as `{client}`; `split`: keys are shares, like `\"25%\"`, into which the texts that are looked up fall at random, the same one always alike; `default` has the rest."},

@@ -49,6 +49,7 @@ func (s *Site) Scope() (placeholder.Scope, error) {
 
 // table makes the table of a map, in a scope that has the maps it names.
 func (m *Map) table(scope placeholder.Scope) (*placeholder.Map, error) {
+	scope.Response = true // its texts are only where there is one, if it names that
 	from, err := placeholder.Parse(m.From, scope)
 	if err != nil {
 		return nil, err
@@ -134,8 +135,33 @@ func groupsOf(expr string) (n int, names []string) {
 	return re.NumSubexp(), names
 }
 
+// ofResponse reports whether a map looks up a header of the response, by itself or
+// by other maps.
+func (s *Site) ofResponse(name string) bool {
+	seen := map[string]bool{}
+	var comes func(of string) bool
+	comes = func(of string) bool {
+		m := s.Maps[of]
+		if m == nil || seen[of] {
+			return false
+		}
+		seen[of] = true
+		if strings.Contains(m.From, "{response.") {
+			return true
+		}
+		for other := range s.Maps {
+			if strings.Contains(m.From, "{map."+other+"}") && comes(other) {
+				return true
+			}
+		}
+		return false
+	}
+	return comes(name)
+}
+
 // with is a scope with the further names of a form.
 func (f *form) with(scope placeholder.Scope) placeholder.Scope {
+	scope.Response = scope.Response || f.response
 	if len(f.names) == 0 {
 		return scope
 	}

@@ -42,10 +42,11 @@ func (k *checker) siteScope(path string, s *Site) placeholder.Scope {
 	}
 	for _, name := range sortedNames(s.Maps) {
 		within := scope
+		within.Response = true
 		within.Maps = make(map[string]*placeholder.Map)
 		for other := range s.Maps {
 			if other != name {
-				within.Maps[other] = placeholder.NoMap()
+				within.Maps[other] = placeholder.NoMap(s.ofResponse(other))
 			}
 		}
 		at, where := familyPath(join(path, "map"), name), mapSection.label(name)
@@ -57,7 +58,7 @@ func (k *checker) siteScope(path string, s *Site) placeholder.Scope {
 		if k.inCircle(s, name) && !k.bad[at] && !k.bad[join(at, "from")] {
 			k.fail(join(at, "from"), "from of "+where+" comes back to the table itself, by others", "look up something that is no table")
 		}
-		scope.Maps[name] = placeholder.NoMap()
+		scope.Maps[name] = placeholder.NoMap(s.ofResponse(name))
 	}
 	return scope
 }

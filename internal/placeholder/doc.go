@@ -25,6 +25,7 @@
 //	{0} {1} …      the groups of the route's regexp, {0} all that matched
 //	{NAME}         a named group: (?P<NAME>…)
 //	{map.NAME}     a table from another placeholder to a text
+//	{response.NAME} a header of the response, where there is one
 //	{{             a brace
 //
 // A "}" that closes nothing is itself. What a request has not is the empty

@@ -126,9 +126,13 @@ func hasScheme(s string) bool {
 
 // AppendLine appends the text as a part of a header: each control character of
 // a value, which could end the line, is a blank.
-func (t *Text) AppendLine(dst []byte, r *http.Request) []byte {
+func (t *Text) AppendLine(dst []byte, r *http.Request) []byte { return t.AppendLineWith(dst, r, nil) }
+
+// AppendLineWith is AppendLine for a text whose names of the Scope want to be given
+// something.
+func (t *Text) AppendLineWith(dst []byte, r *http.Request, with any) []byte {
 	from := len(dst)
-	dst = t.Append(dst, r)
+	dst = t.AppendWith(dst, r, with)
 	for i, c := range dst[from:] {
 		if c < 0x20 || c == 0x7f {
 			dst[from+i] = ' '

@@ -136,8 +136,15 @@ func newMap(from *Text, entries []Entry, def string, fold bool) (*Map, error) {
 	return m, nil
 }
 
-// NoMap is a table of nothing, whatever is looked up.
-func NoMap() *Map { return &Map{from: &Text{}} }
+// NoMap is a table of nothing, whatever is looked up; of a header of the response
+// or not.
+func NoMap(ofResponse bool) *Map {
+	m := &Map{from: &Text{}}
+	if ofResponse {
+		m.from.needs = NeedsResponse
+	}
+	return m
+}
 
 func (m *Map) append(dst []byte, r *http.Request, with any) []byte {
 	n := len(dst)

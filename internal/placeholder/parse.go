@@ -20,6 +20,10 @@ type Scope struct {
 	Names  []string        // named groups
 	Maps   map[string]*Map // tables, by name
 
+	// Response says that there is a response: {response.NAME}, and tables that
+	// look such a header up. AppendWith is given a Responded.
+	Response bool
+
 	// Getenv looks a variable up; nil: os.LookupEnv.
 	Getenv func(name string) (string, bool)
 
@@ -34,6 +38,11 @@ type Scope struct {
 // Value appends what a name of Scope.Extra stands for. With is what
 // AppendWith was given.
 type Value func(dst []byte, r *http.Request, with any) []byte
+
+// Responded is what AppendWith has to be given for a text of Scope.Response.
+type Responded interface {
+	ResponseHeader() http.Header
+}
 
 // Error says what is wrong with a text.
 type Error struct {
@@ -59,9 +68,10 @@ type Text struct {
 type Needs uint8
 
 const (
-	NeedsGroups Needs = 1 << iota // {1}, {name}: also by way of a map
-	NeedsUser                     // {user} and {auth.NAME}
-	NeedsID                       // {request_id}, or a header that package requestid sets
+	NeedsGroups   Needs = 1 << iota // {1}, {name}: also by way of a map
+	NeedsUser                       // {user} and {auth.NAME}
+	NeedsID                         // {request_id}, or a header that package requestid sets
+	NeedsResponse                   // {response.NAME}: also by way of a map
 )
 
 // part is one piece of a text: fixed, or a value.
@@ -100,6 +110,7 @@ const (
 	group
 	namedGroup
 	mapped
+	response
 	extra
 )
 
@@ -160,6 +171,8 @@ func Parse(text string, scope Scope) (*Text, error) {
 			t.needs |= NeedsUser
 		case requestID:
 			t.needs |= NeedsID
+		case response:
+			t.needs |= NeedsResponse
 		case header:
 			if p.text == requestIDHeader || p.text == requestStartHeader {
 				t.needs |= NeedsID
@@ -206,6 +219,9 @@ func resolve(name string, scope Scope) (part, *Error) {
 		return part{what: namedGroup, name: name, text: name}, nil
 	}
 	family, key, dotted := strings.Cut(name, ".")
+	if family == "response" && dotted {
+		return resolveResponse(name, key, scope)
+	}
 	w, known := families[family]
 	switch {
 	case !dotted && known:
@@ -262,8 +278,21 @@ func resolveKey(w what, name, key string, scope Scope) (part, *Error) {
 		if p.table = scope.Maps[key]; p.table == nil {
 			return p, noMap(name, key, scope)
 		}
+		if p.table.from.needs&NeedsResponse != 0 && !scope.Response {
+			return p, &Error{Problem: "{" + show(name) + "} looks up a header of the response, which is not there yet", Hint: "headers of responses and logs may name it"}
+		}
 	}
 	return p, nil
+}
+
+func resolveResponse(name, key string, scope Scope) (part, *Error) {
+	switch {
+	case !scope.Response:
+		return part{}, &Error{Problem: "{" + show(name) + "} is a header of the response, which is not there yet", Hint: "headers of responses and logs may name it"}
+	case !isToken(key):
+		return part{}, &Error{Problem: "{" + show(name) + "} names no header", Hint: "write {response.Content-Type}"}
+	}
+	return part{what: response, name: name, text: http.CanonicalHeaderKey(key)}, nil
 }
 
 // isToken reports whether a name can be a header's or a cookie's (RFC 9110,

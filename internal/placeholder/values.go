@@ -49,6 +49,11 @@ func (p *part) append(dst []byte, r *http.Request, with any) []byte {
 		return appendQueryValue(dst, r.URL.RawQuery, p.text)
 	case header:
 		return appendHeader(dst, r, p.text)
+	case response:
+		if to, ok := with.(Responded); ok {
+			dst = appendValues(dst, to.ResponseHeader()[p.text])
+		}
+		return dst
 	case mapped:
 		return p.table.append(dst, r, with)
 	case extra:
@@ -240,7 +245,11 @@ func appendHeader(dst []byte, r *http.Request, name string) []byte {
 	if name == "Host" {
 		return append(dst, r.Host...)
 	}
-	for i, v := range r.Header[name] {
+	return appendValues(dst, r.Header[name])
+}
+
+func appendValues(dst []byte, values []string) []byte {
+	for i, v := range values {
 		if i > 0 {
 			dst = append(dst, ", "...)
 		}

@@ -4,7 +4,7 @@ import "net/http"
 
 // Headers changes the headers of responses, whatever their status: first
 // Remove, then Set, then Add; and SetUnlessError and AddUnlessError for those
-// that are no errors.
+// that are no errors. One whose placeholders come out empty changes nothing.
 type Headers struct {
 	Remove []string // canonical
 	Set    []Header
@@ -47,10 +47,10 @@ func (c *Headers) change(h http.Header, r *http.Request, status int) {
 		delete(h, name)
 	}
 	for _, one := range c.Set {
-		h[one.Name] = []string{one.Line(r)}
+		one.set(h, r)
 	}
 	for _, one := range c.Add {
-		h[one.Name] = append(h[one.Name], one.Line(r))
+		one.add(h, r)
 	}
 	switch status { // as nginx's add_header has it without "always"
 	case 200, 201, 204, 206, 301, 302, 303, 304, 307, 308:
@@ -58,12 +58,40 @@ func (c *Headers) change(h http.Header, r *http.Request, status int) {
 		return
 	}
 	for _, one := range c.SetUnlessError {
-		h[one.Name] = []string{one.Line(r)}
+		one.set(h, r)
 	}
 	for _, one := range c.AddUnlessError {
-		h[one.Name] = append(h[one.Name], one.Line(r))
+		one.add(h, r)
 	}
 }
+
+func (h *Header) set(to http.Header, r *http.Request) {
+	if line, ok := h.line(to, r); ok {
+		to[h.Name] = []string{line}
+	}
+}
+
+func (h *Header) add(to http.Header, r *http.Request) {
+	if line, ok := h.line(to, r); ok {
+		to[h.Name] = append(to[h.Name], line)
+	}
+}
+
+// line is the value for a response that has headers; false: it is to have none,
+// since its placeholders come out empty.
+func (h *Header) line(of http.Header, r *http.Request) (string, bool) {
+	if text, ok := h.Value.Constant(); ok {
+		return text, true
+	}
+	line := string(h.Value.AppendLineWith(nil, r, responded(of)))
+	return line, line != ""
+}
+
+// responded is what texts are given that name headers of the response.
+type responded http.Header
+
+// ResponseHeader implements placeholder.Responded.
+func (h responded) ResponseHeader() http.Header { return http.Header(h) }
 
 // Line is the value for a request.
 func (h *Header) Line(r *http.Request) string {

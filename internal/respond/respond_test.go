@@ -98,6 +98,39 @@ func TestHeadersUnlessError(t *testing.T) {
 	}
 }
 
+// A header may be made of another of the response; one that comes out empty leaves
+// what there is.
+func TestHeadersOfResponse(t *testing.T) {
+	of := func(s string, maps map[string]*placeholder.Map) *placeholder.Text {
+		t.Helper()
+		parsed, err := placeholder.Parse(s, placeholder.Scope{Response: true, Maps: maps})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return parsed
+	}
+	kept, err := placeholder.NewMap(of("{response.Content-Type}", nil), []placeholder.Entry{{Key: "~^text/html", Value: "no-cache"}}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps := map[string]*placeholder.Map{"kept": kept}
+	h := Headers{
+		Set: []Header{{"Cache-Control", of("{map.kept}", maps)}, {"X-Fixed", text(t, "")}},
+		Add: []Header{{"X-Type", of("<{response.Content-Type}>", nil)}, {"X-None", of("{response.X-Missing}", nil)}},
+	}
+	for kind, want := range map[string]string{"text/html; charset=utf-8": "no-cache", "image/png": "private"} {
+		w := httptest.NewRecorder()
+		h.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			w.Header().Set("Cache-Control", "private")
+		})).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		got := w.Header()
+		if got.Get("Cache-Control") != want || got.Get("X-Type") != "<"+kind+">" || got["X-None"] != nil || got["X-Fixed"] == nil {
+			t.Errorf("%s: %v", kind, got)
+		}
+	}
+}
+
 func TestFixed(t *testing.T) {
 	tests := []struct {
 		name    string

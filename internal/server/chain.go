@@ -100,7 +100,7 @@ func (at *place) textWith(key, text string, scope placeholder.Scope) (*placehold
 	if err != nil { // package config has checked it
 		return nil, fmt.Errorf("%s in %s: %w", key, at.name, err)
 	}
-	*at.needs |= t.Needs()
+	*at.needs |= t.Needs() &^ placeholder.NeedsResponse
 	return t, nil
 }
 

@@ -45,9 +45,11 @@ func changeHeaders(at *place, c *config.Headers, next http.Handler) (http.Handle
 }
 
 func headers(at *place, key string, table map[string]string) ([]respond.Header, error) {
+	scope := at.scope
+	scope.Response = true
 	var all []respond.Header
 	for _, name := range slices.Sorted(maps.Keys(table)) {
-		value, err := at.text(key, table[name])
+		value, err := at.textWith(key, table[name], scope)
 		if err != nil {
 			return nil, err
 		}

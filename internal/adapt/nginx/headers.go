@@ -70,7 +70,7 @@ func (s *site) response(l *level, sc *scope, r *route) *response {
 			s.a.note(d, "Cache-Status says what became of a request")
 			continue
 		}
-		text, ok := sc.expand(d.args[1], forText)
+		text, ok := sc.expand(d.args[1], forResponse)
 		if !ok || text == "" {
 			continue
 		}
@@ -128,8 +128,12 @@ func (s *site) expires(c *response, l *level, r *route) {
 	if d == nil || d.arg(0) == "off" {
 		return
 	}
-	value, ok := expiresValue(d)
-	if !ok {
+	if len(d.args) == 1 && strings.HasPrefix(d.arg(0), "$") {
+		s.expiresOf(c, d)
+		return
+	}
+	value, ok := expiresValue(d.arg(0))
+	if !ok || len(d.args) != 1 {
 		s.a.problem(d.argAt(0), fmt.Sprintf("expires %s is not carried over", strings.Join(d.words(), " ")), `write a time like "30d", "max", "epoch" or "off"`)
 		return
 	}
@@ -148,11 +152,45 @@ func (s *site) expires(c *response, l *level, r *route) {
 	c.set.Set("Cache-Control", value, d.at)
 }
 
-func expiresValue(d *directive) (string, bool) {
-	if len(d.args) != 1 {
-		return "", false
+// expiresOf is expires of a variable, which has to be a map's: of its values is made
+// another map.
+func (s *site) expiresOf(c *response, d *directive) {
+	name := strings.TrimPrefix(d.arg(0), "$")
+	t := s.a.maps[name]
+	if t == nil {
+		s.a.problem(d.argAt(0), fmt.Sprintf("expires %s is not carried over", d.arg(0)), `write a time like "30d", or a variable of map`)
+		return
 	}
-	switch text := d.arg(0); {
+	control := *t
+	control.name = name + "_cache_control"
+	for other := s.a.maps[control.name]; other != nil && other.of != t.of; other = s.a.maps[control.name] {
+		control.name += "_"
+	}
+	control.values = slices.Clone(t.values)
+	lines := []*string{&control.def}
+	for i := range control.values {
+		lines = append(lines, &control.values[i][1])
+	}
+	for _, line := range lines {
+		if *line == "off" || *line == "" {
+			*line = ""
+			continue
+		}
+		value, ok := expiresValue(*line)
+		if !ok {
+			s.a.problem(d.argAt(0), fmt.Sprintf("expires %s is not carried over: %q is one of its values", d.arg(0), *line), `a value is a time like "30d", "max", "epoch" or "off"`)
+			return
+		}
+		*line = value
+	}
+	s.a.maps[control.name] = &control
+	if text, ok := s.useMap(control.name, word{text: d.arg(0), at: d.argAt(0)}); ok {
+		c.set.Set("Cache-Control", text, d.at)
+	}
+}
+
+func expiresValue(text string) (string, bool) {
+	switch {
 	case text == "max":
 		return "max-age=315360000", true
 	case text == "epoch" || strings.HasPrefix(text, "-"):

@@ -213,10 +213,13 @@ func (s *site) useMap(name string, w word) (string, bool) {
 	s.maps[name] = false
 	t := s.a.maps[name]
 	own := scope{site: s, level: s.level, names: s.names}
-	from, ok := own.expand(t.from, forText)
+	from, ok := own.expand(t.from, forResponse)
 	s.maps[name] = true
 	if !ok {
 		return text, false
+	}
+	if strings.Contains(from, "{response.") || s.namesResponse(from) {
+		s.ofResponse[name] = true
 	}
 	m := s.table.Table("map", t.of.at).Table(name, t.of.at)
 	m.Set("from", from, t.from.at)
@@ -231,11 +234,42 @@ func (s *site) useMap(name string, w word) (string, bool) {
 		}
 		lines.Set(mapKey(v[0]), v[1], t.of.at)
 	}
+	if from == "{response.Content-Type}" && !s.a.whole {
+		s.withCharset(lines, t)
+	}
 	m.Set("values", lines, t.of.at)
 	if t.def != "" {
 		m.Set("default", t.def, t.of.at)
 	}
 	return text, true
+}
+
+// withCharset adds the types that files have here in place of nginx's, where the
+// configuration has no table of them.
+func (s *site) withCharset(lines *document.Table, t *table) {
+	for _, v := range t.values {
+		if !strings.Contains(v[0], "/") || strings.HasPrefix(v[0], "~") || strings.Contains(v[0], ";") {
+			continue
+		}
+		of := v[0]
+		if of == "application/javascript" {
+			of = "text/javascript"
+		}
+		s.a.note(t.of, "the types of files have a charset here")
+		if of += "; charset=utf-8"; lines.Get(of) == nil {
+			lines.Set(of, v[1], t.of.at)
+		}
+	}
+}
+
+// namesResponse reports whether a text names a table of the response.
+func (s *site) namesResponse(text string) bool {
+	for name := range s.ofResponse {
+		if strings.Contains(text, "{map."+name+"}") {
+			return true
+		}
+	}
+	return false
 }
 
 // mapKey is a key of a table: an empty one is an expression, as no key is empty.

@@ -21,13 +21,14 @@ type site struct {
 	hostGroup []string // what $1 and so on stand for, of a host that is an expression
 	ports     []string
 
-	routes    []*route
-	locations []*location
-	whole     *location
-	maps      map[string]bool // tables that are written; false: being written
-	chosen    map[string]*chosen
-	order     []*chosen
-	blurred   map[string]string // variables of the server that are set under conditions, and where
+	routes     []*route
+	locations  []*location
+	whole      *location
+	maps       map[string]bool // tables that are written; false: being written
+	ofResponse map[string]bool // those that look up a header of the response
+	chosen     map[string]*chosen
+	order      []*chosen
+	blurred    map[string]string // variables of the server that are set under conditions, and where
 
 	choices []choice // among the locations, in order
 
@@ -72,7 +73,7 @@ func (a *adapter) site(l *level, number int) {
 func (l *level) directive() *directive { return l.of }
 
 func (a *adapter) makeSite(l *level, at []listen, isDefault bool) {
-	s := &site{a: a, level: l, maps: map[string]bool{}, chosen: map[string]*chosen{}, blurred: map[string]string{}}
+	s := &site{a: a, level: l, maps: map[string]bool{}, ofResponse: map[string]bool{}, chosen: map[string]*chosen{}, blurred: map[string]string{}}
 	hosts, ok := s.hosts(at)
 	if !ok {
 		return

@@ -19,6 +19,7 @@ const (
 	forText use = iota
 	forURL
 	forLog
+	forResponse // a header of it
 	forParam
 )
 
@@ -142,6 +143,8 @@ func (s *scope) value(name string, w word, for_ use) (string, bool) {
 		if text, ok := logNames[name]; ok {
 			return text, true
 		}
+	}
+	if for_ == forLog || for_ == forResponse {
 		if header, is := strings.CutPrefix(name, "sent_http_"); is {
 			return "{response." + headerName(header) + "}", true
 		}
@@ -161,14 +164,19 @@ func (s *scope) value(name string, w word, for_ use) (string, bool) {
 		}
 	}
 	if s.site.a.maps[name] != nil {
-		return s.site.useMap(name, w)
+		text, ok := s.site.useMap(name, w)
+		if s.site.ofResponse[name] && for_ != forLog && for_ != forResponse {
+			s.site.a.problem(w.at, fmt.Sprintf("variable %q is not carried over here: it is of the response, which is not there yet", "$"+name), "add_header, expires and logs know it")
+			return "", false
+		}
+		return text, ok
 	}
 	if why, is := noNames[name]; is {
 		s.site.a.problem(w.at, fmt.Sprintf("variable %q is not carried over: %s", "$"+name, why), "leave it out")
 		return "", false
 	}
 	if strings.HasPrefix(name, "upstream_http_") || strings.HasPrefix(name, "sent_http_") || strings.HasPrefix(name, "upstream_cookie_") {
-		s.site.a.problem(w.at, fmt.Sprintf("variable %q is not carried over: it is of the response, which is not there yet", "$"+name), "a log knows {response.NAME}")
+		s.site.a.problem(w.at, fmt.Sprintf("variable %q is not carried over: it is of the response, which is not there yet", "$"+name), "add_header, expires and logs know $sent_http_NAME")
 		return "", false
 	}
 	if strings.HasPrefix(name, "upstream_") || logNames[name] != "" {

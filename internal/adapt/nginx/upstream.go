@@ -216,7 +216,7 @@ func (a *adapter) balance(t *document.Table, g *backends) {
 			t.Set("hash", "{client}", d.at)
 		case "hash":
 			by, at = "hash", d.at
-			s := &site{a: a, level: &level{context: 'U', at: d.at}, maps: map[string]bool{}, table: document.Inline()}
+			s := &site{a: a, level: &level{context: 'U', at: d.at}, maps: map[string]bool{}, ofResponse: map[string]bool{}, table: document.Inline()}
 			sc := scope{site: s, level: s.level}
 			if text, ok := sc.expand(d.args[0], forText); ok {
 				if strings.Contains(text, "{map.") {
