@@ -170,3 +170,14 @@ func (k *Keeper) rotateLog(path string) error {
 	}
 	return logfile.Rotate(path, keep)
 }
+
+// closeUnused closes what no front listens on. It is not for when the current
+// one has died: the next is to find its sockets open.
+func (k *Keeper) closeUnused() {
+	for address, h := range k.held {
+		if len(h.users) == 0 {
+			h.close()
+			delete(k.held, address)
+		}
+	}
+}

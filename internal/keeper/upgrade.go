@@ -2,13 +2,12 @@
 
 package keeper
 
-// An upgrade, from the word to the end of the old front. The first half is in
-// the old program (trial, exec), the second in the new one.
+// The first half of an upgrade, in the old program: from the word to the
+// execution of the new one, which goes on (inherit.go).
 
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -18,13 +17,8 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"millrace/internal/supervise"
 )
-
-// upgradePatience is what a front of the new program has until it serves.
-const upgradePatience = 5 * time.Minute
 
 // trialTime is what a new program has to say that it starts.
 const trialTime = 10 * time.Second
@@ -187,60 +181,6 @@ func (l *limited) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// State is what a program leaves for the one that takes its place. Its
-// descriptors are those of the process, by their numbers.
-type State struct {
-	Key       []byte          `json:"key"` // Options.Key
-	Number    int             `json:"number"`
-	Plans     map[int]*Loaded `json:"plans"`
-	Front     stateFront      `json:"front"`
-	Old       []stateFront    `json:"old"` // that end
-	LastFront int             `json:"last_front"`
-	Memory    json.RawMessage `json:"memory,omitempty"`
-	Sockets   []stateSocket   `json:"sockets"`
-	Owners    map[int]int     `json:"owners"`    // of the processes: pid, number of a front
-	Lifelines map[int]int     `json:"lifelines"` // of those that have one: pid, descriptor
-	PIDFile   bool            `json:"pidfile"`
-	Asker     int             `json:"asker"`
-	Request   uint64          `json:"request"`
-}
-
-// Serving returns the Origin of what the front serves; nil: the program before
-// told none.
-func (s *State) Serving() json.RawMessage {
-	if l := s.Plans[s.Front.Plan]; l != nil {
-		return l.Origin
-	}
-	return nil
-}
-
-type stateFront struct {
-	Number int `json:"number"`
-	Plan   int `json:"plan"`
-	PID    int `json:"pid"`
-	FD     int `json:"fd"`
-}
-
-type stateSocket struct {
-	Key   string `json:"key"`
-	Path  string `json:"path"`
-	Dev   uint64 `json:"dev"`
-	Ino   uint64 `json:"ino"`
-	FD    int    `json:"fd"`
-	Users []int  `json:"users"`
-
-	Waiting []stateWaiting `json:"waiting,omitempty"`
-}
-
-// stateWaiting is a front that waits for a packet socket.
-type stateWaiting struct {
-	Front   int    `json:"front"`
-	Request uint64 `json:"request"`
-}
-
-// StateVariable names the descriptor of the state in the environment.
-const StateVariable = "MILLRACE_KEEPER_STATE"
-
 // execute executes the program's file in place. It returns on a failure alone.
 func (k *Keeper) execute() error {
 	var kept []int // descriptors that the next program is to have
@@ -314,178 +254,4 @@ func unwrap(p supervise.Process) supervise.Process {
 		return w.Process
 	}
 	return p
-}
-
-// stateFile is a file without a name that holds a state.
-func stateFile(st *State) (*os.File, error) {
-	b, err := json.Marshal(st)
-	if err != nil {
-		return nil, err
-	}
-	f, err := nameless()
-	if err != nil {
-		return nil, err
-	}
-	if _, err = f.Write(b); err == nil {
-		_, err = f.Seek(0, 0)
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-func setCloseOnExec(fd int, on bool) {
-	flag := 0
-	if on {
-		flag = unix.FD_CLOEXEC
-	}
-	_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, flag)
-}
-
-// ReadState reads what the program before this one left; nil if there is none.
-// Its descriptors are closed on exec from then on.
-func ReadState() (*State, error) {
-	text, ok := os.LookupEnv(StateVariable)
-	if !ok {
-		return nil, nil
-	}
-	_ = os.Unsetenv(StateVariable)
-	var fd int
-	if _, err := fmt.Sscanf(text, "%d", &fd); err != nil {
-		return nil, fmt.Errorf("%s=%q is no descriptor", StateVariable, text)
-	}
-	f := os.NewFile(uintptr(fd), "state")
-	defer f.Close()
-	st := new(State)
-	if err := json.NewDecoder(f).Decode(st); err != nil {
-		return nil, fmt.Errorf("cannot read the state of the program before: %w", err)
-	}
-	for _, f := range append(st.Old, st.Front) {
-		setCloseOnExec(f.FD, true)
-	}
-	for _, s := range st.Sockets {
-		setCloseOnExec(s.FD, true)
-	}
-	for _, fd := range st.Lifelines {
-		setCloseOnExec(fd, true)
-	}
-	return st, nil
-}
-
-// inherit goes on where the program before has left off, and starts the front
-// of the new one beside the old. next is the plan for it; nil if it cannot be
-// loaded, for the reason unloaded: then the old front serves on.
-func (k *Keeper) inherit(st *State, next *Loaded, unloaded error) error {
-	k.started, k.pidfile, k.number, k.plans, k.lastFront, k.memory = true, st.PIDFile, st.Number, st.Plans, st.LastFront, st.Memory
-	fronts := map[int]*front{}
-	for i, sf := range append(st.Old, st.Front) {
-		w, err := newWire(os.NewFile(uintptr(sf.FD), "front"))
-		if err != nil {
-			return err
-		}
-		f := &front{number: sf.Number, plan: sf.Plan, process: supervise.Child(sf.PID, nil), wire: w, born: time.Now(), served: true}
-		fronts[sf.Number] = f
-		if i < len(st.Old) {
-			k.old = append(k.old, f)
-		} else {
-			k.current = f
-		}
-	}
-	for _, s := range st.Sockets {
-		h := &held{file: os.NewFile(uintptr(s.FD), s.Key), path: s.Path, users: map[int]bool{}}
-		if info, err := os.Lstat(s.Path); err == nil {
-			if sys, ok := info.Sys().(*syscall.Stat_t); ok && uint64(sys.Dev) == s.Dev && uint64(sys.Ino) == s.Ino {
-				h.made = info
-			}
-		}
-		for _, user := range s.Users {
-			h.users[user] = true
-		}
-		for _, w := range s.Waiting {
-			if f := fronts[w.Front]; f != nil {
-				h.waiting = append(h.waiting, waiting{f, w.Request})
-			}
-		}
-		k.held[s.Key] = h
-	}
-	for pid, owner := range st.Owners {
-		var lifeline *os.File
-		if fd, ok := st.Lifelines[pid]; ok {
-			lifeline = os.NewFile(uintptr(fd), "lifeline")
-		}
-		k.procs[pid] = &owned{process: supervise.Child(pid, lifeline), front: fronts[owner]}
-		k.follow(pid)
-	}
-	for _, f := range fronts {
-		k.watch(f)
-	}
-	k.upgrading = &upgrade{asker: st.Asker, request: st.Request, inherited: true}
-	if next == nil {
-		k.upgradeFailed(fmt.Errorf("the new program cannot load the configuration: %w", unloaded))
-		return nil
-	}
-	upgrading := k.upgrading
-	time.AfterFunc(upgradePatience, func() {
-		k.post(func() {
-			if k.upgrading == upgrading && k.next != nil {
-				k.next.failure = fmt.Errorf("the front of the new program did not serve within %s", upgradePatience)
-				_ = k.next.process.Kill()
-			}
-		})
-	})
-	k.number++
-	k.plans[k.number] = next
-	for name := range next.Commands {
-		if app, ok := strings.CutPrefix(name, "app "); ok && !strings.Contains(app, " ") {
-			k.upgrading.apps = append(k.upgrading.apps, app)
-		}
-	}
-	if err := k.startFront(k.number); err != nil {
-		k.upgradeFailed(err)
-	}
-	return nil
-}
-
-// handOver has the current front give its workers to the next.
-func (k *Keeper) handOver() {
-	u := k.upgrading
-	k.reply(k.current, &message{Do: "hand over", Names: u.names}, u.give...)
-	closeAll(u.give)
-	u.give, u.names = nil, nil
-}
-
-// upgraded makes the next front the current one; the one before answers what
-// it has, and ends.
-func (k *Keeper) upgraded() {
-	old := k.current
-	k.current, k.next = k.next, nil
-	k.serves = k.current.plan
-	k.old = append(k.old, old)
-	k.forget()
-	k.reply(old, &message{Do: "retire"})
-	k.opt.Log.Info("upgraded", "front", k.current.process.PID())
-	k.answerUpgrade(old, nil)
-}
-
-// upgradeFailed lets the current front serve on.
-func (k *Keeper) upgradeFailed(err error) {
-	if k.upgrading == nil {
-		return
-	}
-	k.opt.Log.Error("the upgrade failed; the old front serves on", "error", err)
-	if k.current != nil {
-		k.reply(k.current, &message{Do: "resume"})
-		k.answerUpgrade(k.current, err)
-	}
-}
-
-func (k *Keeper) answerUpgrade(f *front, err error) {
-	u := k.upgrading
-	k.upgrading = nil
-	closeAll(u.give)
-	if u.asker == f.number {
-		k.reply(f, &message{ID: u.request, Do: "reply", Failed: failed(err)})
-	}
 }

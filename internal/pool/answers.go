@@ -9,11 +9,9 @@ package pool
 // nothing is allocated by a declared length.
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -375,100 +373,6 @@ func (r *reader) file(c *call, body []byte) error {
 	}
 	c.file, err = newFileBody(fd, offset, size)
 	return err
-}
-
-// reply gives the worker the parts of the request that its packet did not
-// hold. Only this goroutine writes to the stream, and the worker is reading.
-func (r *reader) reply(c *call) error {
-	b, files, err := r.replyTo(c)
-	defer func() {
-		for _, fd := range files {
-			closeFD(fd)
-		}
-	}()
-	if err != nil {
-		return err
-	}
-	fds := files
-	for len(b) > 0 {
-		var n int
-		var sendErr error
-		err := r.ch.raw.Write(func(fd uintptr) bool {
-			n, sendErr = sendWith(int(fd), b, fds...)
-			return !wouldBlock(sendErr)
-		})
-		if err = errors.Join(err, sendErr); err != nil {
-			return err
-		}
-		b, fds = b[n:], nil
-	}
-	return nil
-}
-
-// replyTo makes the reply, and descriptors of the files that go with it (the
-// caller's, also with an error). It holds the lock: a time-out may give the
-// call back to its handler at any moment.
-func (r *reader) replyTo(c *call) (b []byte, files []int, err error) {
-	p := r.ch.pool
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(r.ch.held) == 0 || r.ch.held[0] != c || len(c.frame) == 0 {
-		return nil, nil, errTimeout // a stand-in has taken its place
-	}
-	flags := binary.LittleEndian.Uint32(c.frame[12:])
-	var body []byte
-	come := uint32(0)
-	if flags&bodyByStream != 0 {
-		body = c.bodyBytes()
-	}
-	if flags&bodyByFile != 0 {
-		come |= replyBody
-		if files, err = appendDescriptor(files, c.body.File()); err != nil {
-			return nil, files, err
-		}
-	}
-	if flags&dataByFile != 0 && c.data.File() != nil {
-		come |= replyData
-		if files, err = appendDescriptor(files, c.data.File()); err != nil {
-			return nil, files, err
-		}
-	}
-	b = make([]byte, 0, askHead+len(c.rest)+len(body))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(c.rest)))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(body)))
-	b = binary.LittleEndian.AppendUint32(b, come)
-	return append(append(b, c.rest...), body...), files, nil
-}
-
-// appendDescriptor appends a duplicate of a file's descriptor, at the file's
-// start.
-func appendDescriptor(fds []int, f *os.File) ([]int, error) {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return fds, err
-	}
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return fds, err
-	}
-	duplicated, dupErr := -1, error(nil)
-	err = conn.Control(func(fd uintptr) { duplicated, dupErr = duplicate(int(fd)) })
-	if err = errors.Join(err, dupErr); err != nil {
-		return fds, err
-	}
-	return append(fds, duplicated), nil
-}
-
-// readyLocked makes a new channel one that can be lent.
-func (p *Pool) readyLocked(ch *channel) {
-	if ch.state != channelStarting {
-		return
-	}
-	ch.state, ch.ready, ch.headSince = channelServing, true, p.now()
-	ch.host.wasReady = true
-	ch.host.startFailures = 0
-	p.idleListLocked(ch)
-	p.dispatchLocked()
-	p.kickKeeper()
 }
 
 // stopStream is a handler's word that nobody reads the response any more.

@@ -273,3 +273,16 @@ func place(b []byte) (offset, size int64, err error) {
 	}
 	return offset, size, nil
 }
+
+// readyLocked makes a new channel one that can be lent.
+func (p *Pool) readyLocked(ch *channel) {
+	if ch.state != channelStarting {
+		return
+	}
+	ch.state, ch.ready, ch.headSince = channelServing, true, p.now()
+	ch.host.wasReady = true
+	ch.host.startFailures = 0
+	p.idleListLocked(ch)
+	p.dispatchLocked()
+	p.kickKeeper()
+}

@@ -1,18 +1,18 @@
 package server
 
+// A reload, and how it ended. What is made for it is prepare.go, what is done
+// with that commit.go.
+
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"millrace/internal/attach"
 	"millrace/internal/pool"
 	"millrace/internal/systemd"
 )
@@ -140,129 +140,6 @@ func (s *Server) reload(ctx context.Context) ([]string, error) {
 	return notes, nil
 }
 
-// fresh is what a plan needs and the server does not have yet.
-type fresh struct {
-	fronts    map[string]*front // those without a listener take over another's
-	apps      map[string]*running
-	upstreams map[string]*backends // all that the plan needs
-	logs      map[string]accessLog // all that the plan needs
-	logPaths  []string             // those of them that were opened for it
-	tree      *tree
-
-	beside map[string]attach.Config // by app: all of them
-}
-
-// prepare makes everything that a plan needs, and starts nothing. On an error
-// nothing is left of it.
-func (s *Server) prepare(plan *Plan) (_ *fresh, err error) {
-	n := &fresh{fronts: map[string]*front{}, apps: map[string]*running{}, upstreams: map[string]*backends{}, beside: map[string]attach.Config{}}
-	defer func() {
-		if err != nil {
-			s.discard(n)
-		}
-	}()
-	apps := map[string]*running{}
-	if n.logs, n.logPaths, err = s.openLogs(plan, s.logs); err != nil {
-		return n, err
-	}
-	for _, name := range slices.Sorted(maps.Keys(plan.Config.Apps)) {
-		c, err := s.poolConfig(name, plan, n.logs)
-		if err != nil {
-			return n, err
-		}
-		if n.beside[name], err = s.besideConfig(name, plan); err != nil {
-			return n, err
-		}
-		if apps[name] = s.apps[name]; apps[name] != nil {
-			continue
-		}
-		apps[name] = s.newRunning(c)
-		n.apps[name] = apps[name]
-	}
-	for name, u := range plan.Config.Upstreams {
-		if n.upstreams[name] = s.upstreams[name]; n.upstreams[name] == nil || !reflect.DeepEqual(n.upstreams[name].cfg, u) {
-			if n.upstreams[name], err = newBackends(name, u, s.spool, s.certs, s.log); err != nil {
-				return n, err
-			}
-		}
-	}
-	if n.tree, err = s.build(plan, apps, n.upstreams, n.logs); err != nil {
-		return n, err
-	}
-	return n, s.openFronts(plan, n)
-}
-
-// placed is an error about a key of the configuration.
-type placed struct {
-	place string // "millrace.toml:3:10"
-	err   error
-}
-
-func (e *placed) Error() string { return e.place + ": " + e.err.Error() }
-
-func (e *placed) Unwrap() error { return e.err }
-
-// at says where the address of a front was given.
-func (p *Plan) at(spec frontSpec, err error) error {
-	place := p.Places[spec.key]
-	if p.Places == nil {
-		place = p.Config.PlaceOf(spec.address, spec.app)
-	}
-	if place == "" {
-		return err
-	}
-	return &placed{place, err}
-}
-
-// places are those of all addresses, by the keys of their fronts.
-func (p *Plan) places() map[string]string {
-	all := map[string]string{}
-	for _, spec := range frontSpecs(p.Config) {
-		all[spec.key] = p.Config.PlaceOf(spec.address, spec.app)
-	}
-	return all
-}
-
-// openFronts opens the addresses that are new, and makes fronts for those
-// whose protocol changes.
-func (s *Server) openFronts(plan *Plan, n *fresh) error {
-	for _, spec := range frontSpecs(plan.Config) {
-		have := s.fronts[spec.key]
-		if have != nil && have.frontSpec == spec {
-			continue
-		}
-		f := newFront(spec, &plan.Config.Server, &s.conns, s.clients, s.ids, s.log)
-		f.leaves, f.makeRoom = &s.retiring, s.makeRoom
-		if have == nil {
-			if err := f.open(s.keeper, listenOptions(&plan.Config.Server, n.tree.mounts[spec.key].mode)); err != nil {
-				return plan.at(spec, err)
-			}
-		} else if err := f.mayServe(have.listener.Addr()); err != nil {
-			return plan.at(spec, err)
-		}
-		n.fronts[spec.key] = f
-		if spec.tls.http3 && (have == nil || !have.tls.http3) {
-			if err := s.openQUIC(f, have, plan); err != nil {
-				return plan.at(spec, err)
-			}
-		}
-	}
-	return nil
-}
-
-// discard closes what prepare made.
-func (s *Server) discard(n *fresh) {
-	for _, f := range n.fronts {
-		if err := f.discard(); err != nil {
-			s.log.Error("cannot close a listener", "address", f.address, "error", err)
-		}
-	}
-	s.closeLogs(n.logs, n.logPaths)
-	if n.tree != nil {
-		n.tree.leave()
-	}
-}
-
 // startApps starts the apps that are new, and waits until they serve.
 func (s *Server) startApps(ctx context.Context, n *fresh) error {
 	for _, r := range n.apps {
@@ -328,149 +205,6 @@ func (s *Server) revert(ctx context.Context, changed []*running, was map[*runnin
 			continue
 		}
 		r.cfg = was[r]
-	}
-}
-
-// commit serves the plan: nothing in it can fail. The keeper is asked for
-// nothing while s.mu is held: its answers come after its other messages, and
-// HandOver and Resume, which those call, wait for s.mu.
-func (s *Server) commit(plan *Plan, n *fresh) {
-	if err := s.keeper.Use(plan.Number); err != nil {
-		s.log.Error("cannot tell the keeper which configuration serves", "error", err)
-	}
-	old, modes := s.exchange(plan, n)
-	s.certs.Keep(pairsOf(plan.Config))
-	defer func() { s.acme.Manage(s.managed(plan.Config)) }() // once the addresses are served
-	for f, mode := range modes {
-		f.setMode(mode)
-	}
-	for _, f := range n.fronts {
-		go func() {
-			if err := f.serve(); err != nil {
-				select {
-				case s.failed <- fmt.Errorf("cannot go on serving %s: %w", f.address, err):
-				default: // another one failed first, and all ends
-				}
-			}
-		}()
-	}
-	for _, f := range old.fronts { // at once: the next reload may name the address again
-		if err := f.shut(); err != nil {
-			s.log.Warn("cannot close an address that is no longer served", "address", f.address, "error", err)
-		}
-	}
-	if old.tree != nil {
-		s.leftovers.Go(func() { s.takeDownLeft(old, plan.Config.Server.ShutdownTimeout) })
-	}
-}
-
-// exchange puts what the plan has in place of what there is, and returns what
-// is not named any more and the modes that the sockets are to have. It is
-// called by commit alone.
-func (s *Server) exchange(plan *Plan, n *fresh) (old *left, modes map[*front]fs.FileMode) {
-	old = &left{tree: s.tree, fronts: map[string]*front{}, apps: map[string]*running{}, logs: map[string]accessLog{}}
-	modes = map[*front]fs.FileMode{}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.plan, s.tree = plan, n.tree
-	s.boundConnections(&plan.Config.Server)
-	for _, bound := range n.tree.bounds {
-		bound()
-	}
-	for key, f := range n.fronts {
-		if f.listener == nil {
-			old.fronts[key] = s.fronts[key]
-			s.fronts[key].handOver(f)
-		}
-		s.fronts[key] = f
-	}
-	maps.Copy(s.apps, n.apps)
-	for key, f := range s.fronts {
-		if m, ok := n.tree.mounts[key]; ok {
-			f.listener.SetWriteLimits(plan.Config.Server.WriteTimeout, int64(plan.Config.Server.MinWriteRate))
-			modes[f] = m.mode
-			f.mounted.Store(&mounted{n.tree, m})
-		} else {
-			old.fronts[key] = f
-			delete(s.fronts, key)
-		}
-	}
-	for name, u := range s.upstreams {
-		if n.upstreams[name] != u {
-			old.upstreams = append(old.upstreams, u)
-			if next := n.upstreams[name]; next != nil {
-				next.Inherit(u.Group)
-			}
-		}
-	}
-	for name, u := range n.upstreams {
-		if s.upstreams[name] == nil {
-			s.redrain(name, u)
-		}
-		u.Start()
-	}
-	s.upstreams = n.upstreams
-	for name, r := range s.apps {
-		if plan.Config.Apps[name] == nil {
-			old.apps[name] = r
-			delete(s.apps, name)
-		}
-	}
-	for path, l := range s.logs {
-		if n.logs[path] == nil {
-			old.logs[path] = l
-		}
-	}
-	s.logs = n.logs
-	for name, c := range n.beside {
-		s.apps[name].beside.want(c)
-	}
-	return old, modes
-}
-
-// left is what the present plan does not name any more.
-type left struct {
-	tree      *tree
-	fronts    map[string]*front
-	apps      map[string]*running
-	upstreams []*backends
-	logs      map[string]accessLog
-}
-
-// takeDownLeft ends what a reload left, when the requests that are in it have
-// ended. Apps wait for that no longer than their stop_timeout: an endless
-// response may keep the handlers, but not a pool.
-func (s *Server) takeDownLeft(old *left, timeout time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	if err := s.drainFronts(ctx, old.fronts); err != nil {
-		s.log.Warn("closed an address that is no longer served", "error", err)
-	}
-	old.tree.leave()
-	for name, r := range old.apps {
-		timer := time.NewTimer(r.cfg.StopTimeout)
-		select {
-		case <-old.tree.drained:
-		case <-timer.C:
-		case <-s.stop:
-		}
-		timer.Stop()
-		s.endApps(map[string]*running{name: r}, timeout)
-		s.log.Info("stopped an app that is no longer configured", "app", name)
-	}
-	var upgraded sync.WaitGroup
-	for _, u := range old.upstreams { // what was upgraded would keep the tree for ever
-		upgraded.Go(func() { u.Drain(ctx) })
-	}
-	s.awaitDrained(old.tree, timeout)
-	upgraded.Wait() // what came through a tree before this one
-	for _, u := range old.upstreams {
-		u.Close()
-	}
-	for path, l := range old.logs {
-		if err := l.Close(); err != nil {
-			s.log.Error("cannot close a log", "path", path, "error", err)
-		}
 	}
 }
 

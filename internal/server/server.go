@@ -20,9 +20,9 @@
 //
 // # A reload
 //
-// Reload (reload.go) first makes everything that can fail: listeners, folders,
+// Reload (reload.go) first makes everything that can fail (prepare.go): listeners, folders,
 // logs, new apps; then the pools' new generations, each ready before its
-// predecessor drains. Then the trees are exchanged, and what is no longer named
+// predecessor drains. Then the trees are exchanged (commit.go), and what is no longer named
 // drains in the background; an address that changes its protocol goes from one
 // front to the next without being closed. If anything fails, what was new is taken down, the
 // old configuration serves on, and the error says why.

@@ -6,8 +6,8 @@
 // where nginx lets it stand and to the number of its parameters (rules.go,
 // directives.txt), and complain in nginx's words. What follows is lowering:
 //
-//   - server.go makes a site of each server, listen.go its addresses, names.go its
-//     hosts, tls.go its certificates;
+//   - site.go makes a site of each server, listen.go its addresses and hosts, tls.go
+//     its certificates;
 //   - dispatch.go turns the rules by which nginx chooses a location (the exact one,
 //     else the longest prefix, unless a regular expression matches and ^~ does not
 //     forbid it, in nested locations first) into an order in which the first route
@@ -18,7 +18,7 @@
 //   - content.go and what it calls (files.go, tryfiles.go, proxy.go, fastcgi.go)
 //     make what answers, access.go who may, headers.go what is changed in responses;
 //   - text.go turns texts with variables into texts with placeholders, pattern.go
-//     regular expressions of PCRE into Go's, maps.go tables.
+//     regular expressions of PCRE into Go's (package pcre), maps.go tables.
 //
 // A directive is carried over, or written as a comment where it means nothing here
 // (dispositions.go says which and why), or it is an error with its place: none is
