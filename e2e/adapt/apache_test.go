@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 func TestApache(t *testing.T) {
@@ -64,14 +66,14 @@ func layApache(t *testing.T, s site, names *strings.Replacer, dir string) string
 		}
 	}
 	if strings.Contains(text, "\nListen ") {
-		return write(t, filepath.Join(dir, s.served), text)
+		return testkit.Write(t, filepath.Join(dir, s.served), text)
 	}
 	var modules strings.Builder
 	for name := range strings.FieldsSeq(apacheModules) {
 		modules.WriteString("LoadModule " + name + "_module /usr/lib/apache2/modules/mod_" + name + ".so\n")
 	}
-	write(t, filepath.Join(dir, "apache2.conf"), strings.ReplaceAll(names.Replace(apacheMain), "@MODULES@", modules.String()))
-	return write(t, filepath.Join(dir, "sites-enabled", s.served), text)
+	testkit.Write(t, filepath.Join(dir, "apache2.conf"), strings.ReplaceAll(names.Replace(apacheMain), "@MODULES@", modules.String()))
+	return testkit.Write(t, filepath.Join(dir, "sites-enabled", s.served), text)
 }
 
 func startApache(t *testing.T, s site, dir, host string) {
@@ -80,8 +82,8 @@ func startApache(t *testing.T, s site, dir, host string) {
 	if _, err := os.Stat(config); err != nil {
 		config = filepath.Join(dir, s.served)
 	}
-	p := run(t, exec.Command(need(t, "apache2"), "-f", config, "-DFOREGROUND"))
-	p.listening(host + port)
+	p := testkit.Run(t, exec.Command(testkit.Need(t, "apache2"), "-f", config, "-DFOREGROUND"))
+	p.Listening(host + port)
 }
 
 func apacheSites() []site {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"millrace/internal/testkit"
 )
 
 // world is what the servers of a case have in common.
@@ -37,7 +39,7 @@ var changed = time.Date(2021, 3, 4, 5, 6, 7, 0, time.UTC)
 // the back ends that are named.
 func build(t *testing.T, backends ...string) *world {
 	t.Helper()
-	w := &world{site: shortDir(t), dir: shortDir(t), host: loopback()}
+	w := &world{site: testkit.ShortDir(t), dir: testkit.ShortDir(t), host: testkit.Loopback()}
 	if err := os.CopyFS(w.site, os.DirFS("testdata/site")); err != nil {
 		t.Fatal(err)
 	}
@@ -45,21 +47,21 @@ func build(t *testing.T, backends ...string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(w.site, "lib", "echo.py"), string(echo))
-	python := need(t, "/usr/bin/python3", "python3") // that of the system: servers start it with the rights of their own users
+	testkit.Write(t, filepath.Join(w.site, "lib", "echo.py"), string(echo))
+	python := testkit.Need(t, "/usr/bin/python3", "python3") // that of the system: servers start it with the rights of their own users
 	// As FastCGI programs and CGI programs are started: without a way to say how.
 	for name, protocol := range map[string]string{"bin/echo": "fcgi", "www/app.fcgi": "fcgi", "cgi-bin/echo.cgi": "cgi", "www/programs/show.cgi": "cgi"} {
 		text := fmt.Sprintf("#!/bin/sh\nexec %s -I %s/lib/echo.py %s\n", python, w.site, protocol)
-		if err := os.Chmod(write(t, filepath.Join(w.site, name), text), 0o755); err != nil {
+		if err := os.Chmod(testkit.Write(t, filepath.Join(w.site, name), text), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	write(t, filepath.Join(w.site, "www/big.txt"), strings.Repeat("a line of a file that is there again and again\n", 400))
-	write(t, filepath.Join(w.site, "www/.hidden"), "hidden\n")
-	write(t, filepath.Join(w.site, "www/.ht/secret.txt"), "hidden\n")
-	write(t, filepath.Join(w.site, "www/a file.txt"), "with a blank\n")
-	write(t, filepath.Join(w.site, "www/50%.txt"), "with a percent sign\n")
-	write(t, filepath.Join(w.site, "www/média.txt"), "with an accent\n")
+	testkit.Write(t, filepath.Join(w.site, "www/big.txt"), strings.Repeat("a line of a file that is there again and again\n", 400))
+	testkit.Write(t, filepath.Join(w.site, "www/.hidden"), "hidden\n")
+	testkit.Write(t, filepath.Join(w.site, "www/.ht/secret.txt"), "hidden\n")
+	testkit.Write(t, filepath.Join(w.site, "www/a file.txt"), "with a blank\n")
+	testkit.Write(t, filepath.Join(w.site, "www/50%.txt"), "with a percent sign\n")
+	testkit.Write(t, filepath.Join(w.site, "www/média.txt"), "with an accent\n")
 	if err := filepath.WalkDir(w.site, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -88,7 +90,7 @@ func (w *world) start(t *testing.T, python, name string) {
 		cmd = exec.Command(filepath.Join(venv, "bin", "gunicorn"), "--chdir", filepath.Dir(script), "--threads", "4", "--umask", "0", "--no-control-socket",
 			"--bind", address, "--bind", "unix:"+socket, "echo:application")
 	case "uwsgi":
-		cmd = exec.Command(need(t, "uwsgi", "uwsgi-core"), "--plugin", "python3", "--chdir", filepath.Dir(script), "--module", "echo:application",
+		cmd = exec.Command(testkit.Need(t, "uwsgi", "uwsgi-core"), "--plugin", "python3", "--chdir", filepath.Dir(script), "--module", "echo:application",
 			"--chmod-socket=666", "--master", "--need-app", "--die-on-term", "--disable-logging", "--uwsgi-socket", socket)
 	case "tcp": // FastCGI at a port
 		address, socket = w.host+":9002", ""
@@ -97,11 +99,11 @@ func (w *world) start(t *testing.T, python, name string) {
 		cmd = exec.Command(python, "-I", script, protocol, socket)
 	}
 	cmd.Env = append(os.Environ(), "ECHO_NAME="+name, "PYTHONUNBUFFERED=1")
-	p := run(t, cmd)
+	p := testkit.Run(t, cmd)
 	if address != "" {
-		p.listening(address)
+		p.Listening(address)
 	}
 	if socket != "" {
-		p.listening("unix:" + socket)
+		p.Listening("unix:" + socket)
 	}
 }

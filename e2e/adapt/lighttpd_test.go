@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 func TestLighttpd(t *testing.T) {
@@ -21,15 +23,15 @@ func layLighttpd(t *testing.T, s site, names *strings.Replacer, dir string) stri
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(dir, name), names.Replace(string(text)))
+		testkit.Write(t, filepath.Join(dir, name), names.Replace(string(text)))
 	}
 	return filepath.Join(dir, s.served)
 }
 
 func startLighttpd(t *testing.T, s site, dir, host string) {
 	t.Helper()
-	p := run(t, exec.Command(need(t, "lighttpd"), "-D", "-f", filepath.Join(dir, s.served)))
-	p.listening(host + port)
+	p := testkit.Run(t, exec.Command(testkit.Need(t, "lighttpd"), "-D", "-f", filepath.Join(dir, s.served)))
+	p.Listening(host + port)
 }
 
 func lighttpdSites() []site {

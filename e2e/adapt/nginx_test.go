@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 func TestNginx(t *testing.T) {
@@ -41,7 +43,7 @@ func layNginx(t *testing.T, s site, names *strings.Replacer, dir string) string 
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(dir, name), string(text))
+		testkit.Write(t, filepath.Join(dir, name), string(text))
 	}
 	for _, name := range []string{s.served, "proxy_params"} {
 		text, err := os.ReadFile(filepath.Join("testdata/nginx", name))
@@ -50,10 +52,10 @@ func layNginx(t *testing.T, s site, names *strings.Replacer, dir string) string 
 		}
 		switch {
 		case name != s.served || strings.Contains(string(text), "\nhttp {"):
-			write(t, filepath.Join(dir, name), names.Replace(string(text)))
+			testkit.Write(t, filepath.Join(dir, name), names.Replace(string(text)))
 		default:
-			write(t, filepath.Join(dir, "nginx.conf"), names.Replace(nginxMain))
-			write(t, filepath.Join(dir, "sites-enabled", name), names.Replace(string(text)))
+			testkit.Write(t, filepath.Join(dir, "nginx.conf"), names.Replace(nginxMain))
+			testkit.Write(t, filepath.Join(dir, "sites-enabled", name), names.Replace(string(text)))
 			s.served = "sites-enabled/" + name
 		}
 	}
@@ -66,8 +68,8 @@ func startNginx(t *testing.T, s site, dir, host string) {
 	if _, err := os.Stat(config); err != nil {
 		config = filepath.Join(dir, s.served)
 	}
-	p := run(t, exec.Command(need(t, "nginx"), "-e", "stderr", "-p", dir, "-c", config))
-	p.listening(host + port)
+	p := testkit.Run(t, exec.Command(testkit.Need(t, "nginx"), "-e", "stderr", "-p", dir, "-c", config))
+	p.Listening(host + port)
 }
 
 func nginxSites() []site {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 // site is a configuration that servers are compared by.
@@ -91,7 +93,7 @@ func (p peer) one(t *testing.T, s site, accepted *rules) {
 	}
 	served := p.under(t, s, w, func(t *testing.T, file, _, host string) { millrace(t, s, file, host) })
 	adapted := p.under(t, s, w, func(t *testing.T, file, dir, host string) {
-		toml := write(t, filepath.Join(dir, "adapted", "millrace.toml"), adapt(t, s, file))
+		toml := testkit.Write(t, filepath.Join(dir, "adapted", "millrace.toml"), adapt(t, s, file))
 		millrace(t, site{}, toml, host)
 	})
 	p.beside(t, s, "serve", real(), served, accepted)
@@ -101,7 +103,7 @@ func (p peer) one(t *testing.T, s site, accepted *rules) {
 // under lays a site's configuration out anew, and has it run.
 func (p peer) under(t *testing.T, s site, w *world, start func(t *testing.T, file, dir, host string)) (address string) {
 	t.Helper()
-	dir, host := shortDir(t), loopback()
+	dir, host := testkit.ShortDir(t), testkit.Loopback()
 	start(t, p.lay(t, s, w.names(dir, host), dir), dir, host)
 	return host + port
 }
@@ -115,9 +117,9 @@ func millrace(t *testing.T, s site, file, host string) {
 	}
 	cmd := exec.Command(binary, args...)
 	cmd.Dir = filepath.Dir(file)
-	p := run(t, cmd)
-	p.waitFor("is ready", func() bool { return strings.Contains(p.out.String(), "\nready\n") })
-	p.listening(host + port)
+	p := testkit.Run(t, cmd)
+	p.Ready()
+	p.Listening(host + port)
 }
 
 // adapt is the configuration that millrace makes of a file.
@@ -127,7 +129,7 @@ func adapt(t *testing.T, s site, file string) string {
 	if s.from != "" {
 		args = append(args, "--from", s.from)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
 	var problems strings.Builder

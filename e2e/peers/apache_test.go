@@ -6,15 +6,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 // startApache runs Apache with modules and a configuration that listens on
 // addresses.
-func startApache(t *testing.T, dir string, modules []string, config string, addresses ...string) *program {
+func startApache(t *testing.T, dir string, modules []string, config string, addresses ...string) *testkit.Program {
 	t.Helper()
-	program := need(t, "apache2")
+	program := testkit.Need(t, "apache2")
 	var b strings.Builder
 	fmt.Fprintf(&b, "ServerRoot %q\nServerName 127.0.0.1\nPidFile %[1]s/apache.pid\nDefaultRuntimeDir %[1]s\nErrorLog /dev/stderr\nLogLevel warn\nUser www-data\nGroup www-data\n", dir)
 	for _, m := range append([]string{"mpm_event", "authz_core", "mime"}, modules...) {
@@ -25,21 +26,21 @@ func startApache(t *testing.T, dir string, modules []string, config string, addr
 		fmt.Fprintf(&b, "Listen %s\n", address)
 	}
 	b.WriteString(config)
-	path := write(t, filepath.Join(dir, "apache.conf"), b.String())
+	path := testkit.Write(t, filepath.Join(dir, "apache.conf"), b.String())
 	for _, sub := range []string{"run", "state"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o777); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p := run(t, syscall.SIGTERM, exec.Command(program, "-f", path, "-DFOREGROUND"))
-	p.listening(addresses...)
+	p := testkit.Run(t, exec.Command(program, "-f", path, "-DFOREGROUND"))
+	p.Listening(addresses...)
 	return p
 }
 
 func TestApache(t *testing.T) {
 	a := startApp(t, mirror)
-	dir := shortDir(t)
-	host := loopback()
+	dir := testkit.ShortDir(t)
+	host := testkit.Loopback()
 	var b strings.Builder
 	var fronts []front
 	var addresses []string
@@ -91,8 +92,8 @@ func TestApache(t *testing.T) {
 // on.
 func TestApacheAuthorizer(t *testing.T) {
 	a := startApp(t, mirror)
-	dir := shortDir(t)
-	address := loopback() + ":8600"
+	dir := testkit.ShortDir(t)
+	address := testkit.Loopback() + ":8600"
 	startApache(t, dir, []string{"proxy", "proxy_fcgi", "authn_core", "authz_user", "authnz_fcgi"}, fmt.Sprintf(`
 AuthnzFcgiDefineProvider authn guard fcgi://%[1]s/
 <VirtualHost %[2]s>

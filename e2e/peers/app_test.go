@@ -8,8 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 // protocols are those that an app listens with, in the order of their ports;
@@ -18,7 +19,7 @@ var protocols = []string{"fastcgi", "scgi", "uwsgi", "ajp", "http", "ajps"}
 
 // app is a running millrace with the mirror app, or another.
 type app struct {
-	*program
+	*testkit.Program
 	dir  string
 	host string
 }
@@ -40,7 +41,7 @@ func port(protocol string) int {
 // over TCP and Unix sockets.
 func startApp(t *testing.T, keys string, files ...string) *app {
 	t.Helper()
-	a := &app{dir: shortDir(t), host: loopback()}
+	a := &app{dir: testkit.ShortDir(t), host: testkit.Loopback()}
 	for _, name := range files {
 		if err := os.CopyFS(a.dir, os.DirFS(filepath.Join("testdata", name))); err != nil {
 			t.Fatal(err)
@@ -50,7 +51,7 @@ func startApp(t *testing.T, keys string, files ...string) *app {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(a.dir, "mirror.py"), string(text))
+	testkit.Write(t, filepath.Join(a.dir, "mirror.py"), string(text))
 	var b strings.Builder
 	fmt.Fprintf(&b, "[server]\nmax_header = \"1MiB\"\n[[site]]\nlisten = [\"%s:8000\"]\n[[site.route]]\napp = \"main\"\n[app.main]\nvenv = %q\n%s\n", a.host, venv, keys)
 	for _, protocol := range protocols {
@@ -61,11 +62,11 @@ func startApp(t *testing.T, keys string, files ...string) *app {
 			b.WriteString(when(protocol == "ajp", "lighttpd = true\n"))
 		}
 	}
-	write(t, filepath.Join(a.dir, "millrace.toml"), b.String())
+	testkit.Write(t, filepath.Join(a.dir, "millrace.toml"), b.String())
 	cmd := exec.Command(binary, "serve", "millrace.toml")
 	cmd.Dir = a.dir
-	a.program = run(t, syscall.SIGTERM, cmd)
-	a.waitFor("is ready", func() bool { return strings.Contains(a.out.String(), "\nready\n") })
+	a.Program = testkit.Run(t, cmd)
+	a.Ready()
 	return a
 }
 

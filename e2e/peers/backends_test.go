@@ -10,14 +10,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-
-	"millrace/gateway"
 
 	ourajp "millrace/ajp"
 	ourcgi "millrace/cgi"
 	ourfcgi "millrace/fcgi"
+	"millrace/gateway"
+	"millrace/internal/testkit"
 	ourscgi "millrace/scgi"
 	ouruwsgi "millrace/uwsgi"
 )
@@ -89,26 +88,26 @@ func testdata(t *testing.T, name string) string {
 }
 
 func TestPHPFPM(t *testing.T) {
-	program := need(t, "php-fpm", "php-fpm8.2", "php-fpm8.3", "php-fpm8.4")
-	dir, host := shortDir(t), loopback()
+	program := testkit.Need(t, "php-fpm", "php-fpm8.2", "php-fpm8.3", "php-fpm8.4")
+	dir, host := testkit.ShortDir(t), testkit.Loopback()
 	var b strings.Builder
 	fmt.Fprintf(&b, "[global]\nerror_log = /dev/stderr\ndaemonize = no\n")
 	for name, listen := range map[string]string{"tcp": host + ":9000", "unix": dir + "/fpm.sock"} {
 		fmt.Fprintf(&b, "[%s]\nuser = www-data\ngroup = www-data\nlisten = %s\nlisten.mode = 0666\npm = static\npm.max_children = 4\ncatch_workers_output = yes\n"+
 			"php_admin_value[post_max_size] = 100M\nphp_admin_value[memory_limit] = 256M\nphp_admin_value[max_input_vars] = 10000\n", name, listen)
 	}
-	p := run(t, syscall.SIGTERM, exec.Command(program, "-n", "-F", "-R", "-y", write(t, filepath.Join(dir, "fpm.conf"), b.String())))
-	p.listening(host+":9000", "unix:"+dir+"/fpm.sock")
+	p := testkit.Run(t, exec.Command(program, "-n", "-F", "-R", "-y", testkit.Write(t, filepath.Join(dir, "fpm.conf"), b.String())))
+	p.Listening(host+":9000", "unix:"+dir+"/fpm.sock")
 	fastcgi(t, front{maxHeaders: 60_000}, 4, script(testdata(t, "mirror.php")), map[string]string{"tcp": host + ":9000", "unix": "unix:" + dir + "/fpm.sock"})
 }
 
 func TestPHPCGI(t *testing.T) {
-	program := need(t, "php-cgi")
-	host := loopback()
+	program := testkit.Need(t, "php-cgi")
+	host := testkit.Loopback()
 	cmd := exec.Command(program, "-n", "-d", "post_max_size=100M", "-b", host+":9000")
 	cmd.Env = append(os.Environ(), "PHP_FCGI_CHILDREN=4")
-	p := run(t, syscall.SIGTERM, cmd)
-	p.listening(host + ":9000")
+	p := testkit.Run(t, cmd)
+	p.Listening(host + ":9000")
 	fastcgi(t, front{maxHeaders: 60_000}, 4, script(testdata(t, "mirror.php")), map[string]string{"tcp": host + ":9000"})
 }
 
@@ -116,7 +115,7 @@ func TestPHPCGI(t *testing.T) {
 // as spawn-fcgi does.
 func spawn(t *testing.T, n int, argv ...string) map[string]string {
 	t.Helper()
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	addresses := map[string]string{}
 	for _, transport := range []string{"tcp", "unix"} {
 		l, file := listener(t, transport, dir)
@@ -124,34 +123,34 @@ func spawn(t *testing.T, n int, argv ...string) map[string]string {
 		for range n {
 			cmd := exec.Command(argv[0], argv[1:]...)
 			cmd.Stdin = file
-			run(t, syscall.SIGTERM, cmd)
+			testkit.Run(t, cmd)
 		}
 	}
 	return addresses
 }
 
 func TestLibfcgi(t *testing.T) {
-	cc := need(t, "gcc", "cc")
-	dir := shortDir(t)
+	cc := testkit.Need(t, "gcc", "cc")
+	dir := testkit.ShortDir(t)
 	binary := filepath.Join(dir, "mirror")
-	command(t, dir, cc, "-O2", "-o", binary, testdata(t, "mirror.c"), "-lfcgi")
+	testkit.Command(t, dir, cc, "-O2", "-o", binary, testdata(t, "mirror.c"), "-lfcgi")
 	fastcgi(t, front{}, 4, nil, spawn(t, 4, binary))
 }
 
 func TestPerl(t *testing.T) {
-	fastcgi(t, front{}, 4, nil, spawn(t, 4, need(t, "perl"), testdata(t, "mirror.pl")))
+	fastcgi(t, front{}, 4, nil, spawn(t, 4, testkit.Need(t, "perl"), testdata(t, "mirror.pl")))
 }
 
 func TestFcgiwrap(t *testing.T) {
-	addresses := spawn(t, 1, need(t, "fcgiwrap"), "-c", "4", "-f")
+	addresses := spawn(t, 1, testkit.Need(t, "fcgiwrap"), "-c", "4", "-f")
 	fastcgi(t, front{undecoded: true}, 4, script(cgiScript(t)), addresses)
 }
 
 // cgiScript is the mirror as a CGI program.
 func cgiScript(t *testing.T) string {
 	t.Helper()
-	dir := shortDir(t)
-	path := write(t, filepath.Join(dir, "mirror.cgi"), fmt.Sprintf(`#!%s/bin/python -IS
+	dir := testkit.ShortDir(t)
+	path := testkit.Write(t, filepath.Join(dir, "mirror.cgi"), fmt.Sprintf(`#!%s/bin/python -IS
 import sys
 from wsgiref.handlers import CGIHandler
 sys.path.insert(0, %q)
@@ -168,7 +167,7 @@ func TestGoFCGI(t *testing.T) {
 	// net/http/fcgi, in a process of the test's own.
 	addresses := map[string]string{}
 	for _, transport := range []string{"tcp", "unix"} {
-		address, file := listener(t, transport, shortDir(t))
+		address, file := listener(t, transport, testkit.ShortDir(t))
 		l, err := fileListener(file)
 		if err != nil {
 			t.Fatal(err)
@@ -183,7 +182,7 @@ func TestGoFCGI(t *testing.T) {
 func TestFlup(t *testing.T) {
 	for _, protocol := range []string{"fcgi", "scgi", "ajp"} {
 		t.Run(protocol, func(t *testing.T) {
-			dir, host := shortDir(t), loopback()
+			dir, host := testkit.ShortDir(t), testkit.Loopback()
 			addresses := map[string]string{"tcp": host + ":9000", "unix": "unix:" + dir + "/s"}
 			if protocol == "ajp" {
 				delete(addresses, "unix") // flup's AJP server does not listen there
@@ -200,8 +199,8 @@ from mirror import application
 from flup.server.%s import WSGIServer
 WSGIServer(application, bindAddress=%s%s).run()
 `, filepath.Dir(testdata(t, "mirror.py")), protocol, bind, when(protocol == "fcgi", ", multiplexed=True")))
-				p := run(t, syscall.SIGTERM, cmd)
-				p.listening(address)
+				p := testkit.Run(t, cmd)
+				p.Listening(address)
 			}
 			f := front{}
 			switch protocol {
@@ -228,16 +227,16 @@ WSGIServer(application, bindAddress=%s%s).run()
 }
 
 func TestUWSGI(t *testing.T) {
-	program := need(t, "uwsgi", "uwsgi-core")
-	dir, host := shortDir(t), loopback()
+	program := testkit.Need(t, "uwsgi", "uwsgi-core")
+	dir, host := testkit.ShortDir(t), testkit.Loopback()
 	for i, protocol := range []string{"uwsgi", "fastcgi", "scgi", "http"} {
 		t.Run(protocol, func(t *testing.T) {
 			address, socket := fmt.Sprintf("%s:%d", host, 9000+i), filepath.Join(dir, protocol+".sock")
 			cmd := exec.Command(program, "--plugin", "python3", "--chdir", filepath.Dir(testdata(t, "mirror.py")), "--module", "mirror:application",
 				"--processes", "4", "--master", "--need-app", "--die-on-term", "--buffer-size", "65535", "--disable-logging",
 				"--"+protocol+"-socket", address, "--"+protocol+"-socket", socket)
-			p := run(t, syscall.SIGTERM, cmd)
-			p.listening(address, "unix:"+socket)
+			p := testkit.Run(t, cmd)
+			p.Listening(address, "unix:"+socket)
 			addresses := map[string]string{"tcp": address, "unix": "unix:" + socket}
 			f := front{maxHeaders: 50_000} // uWSGI's buffer has 64 KiB at most, for every protocol
 			for transport, address := range addresses {
@@ -267,11 +266,11 @@ func TestUWSGI(t *testing.T) {
 }
 
 func TestTomcat(t *testing.T) {
-	java := need(t, "java")
+	java := testkit.Need(t, "java")
 	if _, err := os.Stat("/usr/share/tomcat10/bin/bootstrap.jar"); err != nil {
-		need(t, "tomcat10") // says that it is missing
+		testkit.Need(t, "tomcat10") // says that it is missing
 	}
-	dir, host := shortDir(t), loopback()
+	dir, host := testkit.ShortDir(t), testkit.Loopback()
 	if err := os.CopyFS(dir, os.DirFS(testdata(t, "tomcat"))); err != nil {
 		t.Fatal(err)
 	}
@@ -285,13 +284,13 @@ func TestTomcat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, path, strings.ReplaceAll(string(text), "@HOST@", host))
-	write(t, filepath.Join(dir, "conf", "web.xml"), tomcatWeb)
+	testkit.Write(t, path, strings.ReplaceAll(string(text), "@HOST@", host))
+	testkit.Write(t, filepath.Join(dir, "conf", "web.xml"), tomcatWeb)
 	cmd := exec.Command(java, "-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.apache.tomcat.util.buf.UDecoder.ALLOW_ENCODED_SLASH=true",
 		"-cp", "/usr/share/tomcat10/bin/bootstrap.jar:/usr/share/tomcat10/bin/tomcat-juli.jar",
 		"-Dcatalina.home=/usr/share/tomcat10", "-Dcatalina.base="+dir, "-Djava.io.tmpdir="+dir+"/temp", "org.apache.catalina.startup.Bootstrap", "start")
-	p := run(t, syscall.SIGTERM, cmd)
-	p.listening(host + ":8009") // which it does when it is up: bindOnInit in server.xml
+	p := testkit.Run(t, cmd)
+	p.Listening(host + ":8009") // which it does when it is up: bindOnInit in server.xml
 	for name, fresh := range map[string]bool{"kept": false, "fresh": true} {
 		c := &ourajp.Client{Address: host + ":8009", Secret: "sesame", PacketSize: 65536}
 		if fresh {
@@ -316,15 +315,15 @@ func TestCGI(t *testing.T) {
 
 // TestHTTPServers: gunicorn and waitress behind an upstream of the product.
 func TestHTTPServers(t *testing.T) {
-	dir, host := shortDir(t), loopback()
+	dir, host := testkit.ShortDir(t), testkit.Loopback()
 	app := filepath.Dir(testdata(t, "mirror.py"))
-	gunicorn := run(t, syscall.SIGTERM, exec.Command(filepath.Join(venv, "bin", "gunicorn"), "--chdir", app, "--workers", "2", "--threads", "4",
+	gunicorn := testkit.Run(t, exec.Command(filepath.Join(venv, "bin", "gunicorn"), "--chdir", app, "--workers", "2", "--threads", "4",
 		"--limit-request-field_size", "0", "--limit-request-fields", "1000", "--bind", host+":8001", "--bind", "unix:"+dir+"/gunicorn.sock", "mirror:application"))
 	waitress := exec.Command(filepath.Join(venv, "bin", "waitress-serve"), "--host", host, "--port", "8002", "--threads", "8", "--max-request-header-size", "1048576", "mirror:application")
 	waitress.Dir = app
-	w := run(t, syscall.SIGTERM, waitress)
-	gunicorn.listening(host+":8001", "unix:"+dir+"/gunicorn.sock")
-	w.listening(host + ":8002")
+	w := testkit.Run(t, waitress)
+	gunicorn.Listening(host+":8001", "unix:"+dir+"/gunicorn.sock")
+	w.Listening(host + ":8002")
 	each(t, []front{
 		{name: "gunicorn-tcp", url: upstream(t, "http", host+":8001")},
 		{name: "gunicorn-unix", url: upstream(t, "http", "unix:"+dir+"/gunicorn.sock"), anonymous: true},
@@ -335,8 +334,8 @@ func TestHTTPServers(t *testing.T) {
 // upstream serves an upstream with millrace and returns its URL.
 func upstream(t *testing.T, protocol, address string) string {
 	t.Helper()
-	dir, host := shortDir(t), loopback()
-	write(t, filepath.Join(dir, "millrace.toml"), fmt.Sprintf(`
+	dir, host := testkit.ShortDir(t), testkit.Loopback()
+	testkit.Write(t, filepath.Join(dir, "millrace.toml"), fmt.Sprintf(`
 [server]
 max_header = "1MiB"
 [[site]]
@@ -349,7 +348,7 @@ servers = [%q]
 `, host, protocol, address))
 	cmd := exec.Command(binary, "serve", "millrace.toml")
 	cmd.Dir = dir
-	p := run(t, syscall.SIGTERM, cmd)
-	p.waitFor("is ready", func() bool { return strings.Contains(p.out.String(), "\nready\n") })
+	p := testkit.Run(t, cmd)
+	p.Ready()
 	return "http://" + host + ":8000"
 }

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 // front is one way to the app through a front server.
@@ -255,7 +257,7 @@ func (f front) stream(t *testing.T, c *http.Client) {
 // abort shows that the app learns of a client that leaves in the middle.
 func (f front) abort(t *testing.T) {
 	c := client(t)
-	file := filepath.Join(shortDir(t), "closed")
+	file := filepath.Join(testkit.ShortDir(t), "closed")
 	if err := os.Chmod(filepath.Dir(file), 0o777); err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +270,7 @@ func (f front) abort(t *testing.T) {
 	}
 	resp.Body.Close()
 	if !f.killed {
-		eventually(t, "the app's response is closed", func() bool {
+		testkit.Eventually(t, "the app's response is closed", func() bool {
 			_, err := os.Stat(file)
 			return err == nil
 		})

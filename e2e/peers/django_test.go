@@ -10,13 +10,15 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 // TestDjangoStockParams: nginx's parameters as Debian ships them, unedited, in
 // front of Django.
 func TestDjangoStockParams(t *testing.T) {
 	a := startApp(t, "wsgi = \"website:application\"\nworkers = 2", "django")
-	host := loopback()
+	host := testkit.Loopback()
 	var servers strings.Builder
 	var addresses []string
 	ways := []string{"fastcgi", "scgi", "uwsgi"}
@@ -25,7 +27,7 @@ func TestDjangoStockParams(t *testing.T) {
 		fmt.Fprintf(&servers, "server { listen %s; location / { include /etc/nginx/%[2]s_params; %[2]s_pass unix:%s; } }\n", address, protocol, a.unix(protocol))
 		addresses = append(addresses, address)
 	}
-	startNginx(t, shortDir(t), servers.String(), addresses...)
+	startNginx(t, testkit.ShortDir(t), servers.String(), addresses...)
 	c := client(t)
 	for i, protocol := range ways {
 		t.Run(protocol, func(t *testing.T) {

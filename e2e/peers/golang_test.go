@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 // listener opens a socket, as an address for a client and as a file that a
@@ -22,7 +24,7 @@ func listener(t *testing.T, transport, dir string) (address string, file *os.Fil
 	t.Helper()
 	var err error
 	if transport == "tcp" {
-		l, listenErr := net.Listen("tcp", loopback()+":0")
+		l, listenErr := net.Listen("tcp", testkit.Loopback()+":0")
 		if listenErr != nil {
 			t.Fatal(listenErr)
 		}

@@ -5,17 +5,18 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 // TestHAProxy keeps HAProxy's buffers below 64 KiB: version 2.6 makes FastCGI
 // records of what a larger one holds, whose length the header cannot say.
 func TestHAProxy(t *testing.T) {
-	program := need(t, "haproxy")
+	program := testkit.Need(t, "haproxy")
 	a := startApp(t, mirror)
-	dir := shortDir(t)
-	host := loopback()
+	dir := testkit.ShortDir(t)
+	host := testkit.Loopback()
 	var b strings.Builder
 	b.WriteString(`
 global
@@ -55,8 +56,8 @@ defaults
 		fronts = append(fronts, f)
 		addresses = append(addresses, address)
 	}
-	config := write(t, filepath.Join(dir, "haproxy.cfg"), b.String())
-	p := run(t, syscall.SIGTERM, exec.Command(program, "-db", "-f", config))
-	p.listening(addresses...)
+	config := testkit.Write(t, filepath.Join(dir, "haproxy.cfg"), b.String())
+	p := testkit.Run(t, exec.Command(program, "-db", "-f", config))
+	p.Listening(addresses...)
 	each(t, fronts)
 }

@@ -8,25 +8,26 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 func TestHtpasswd(t *testing.T) {
-	htpasswd := need(t, "htpasswd")
-	dir, address := shortDir(t), loopback()+":8001"
+	htpasswd := testkit.Need(t, "htpasswd")
+	dir, address := testkit.ShortDir(t), testkit.Loopback()+":8001"
 	users := filepath.Join(dir, "users")
 	set := func(arguments ...string) {
 		t.Helper()
-		command(t, dir, htpasswd, arguments...)
+		testkit.Command(t, dir, htpasswd, arguments...)
 	}
 	set("-bcB", "-C", "5", users, "bcrypt", "pass word")
 	for user, flag := range map[string]string{"apr1": "-bm", "sha1": "-bs", "sha256": "-b2", "sha512": "-b5"} {
 		set(flag, users, user, "pass word")
 	}
-	write(t, filepath.Join(dir, "who.py"), "def application(environ, start_response):\n"+
+	testkit.Write(t, filepath.Join(dir, "who.py"), "def application(environ, start_response):\n"+
 		"    start_response('200 OK', [])\n    return [environ.get('REMOTE_USER', '-').encode(), b' ', environ.get('AUTH_TYPE', '-').encode()]\n")
-	write(t, filepath.Join(dir, "millrace.toml"), `
+	testkit.Write(t, filepath.Join(dir, "millrace.toml"), `
 [[site]]
 listen = "`+address+`"
 [[site.route]]
@@ -39,8 +40,8 @@ workers = 1
 `)
 	cmd := exec.Command(binary, "serve", "millrace.toml")
 	cmd.Dir = dir
-	p := run(t, syscall.SIGTERM, cmd)
-	p.waitFor("is ready", func() bool { return strings.Contains(p.out.String(), "\nready\n") })
+	p := testkit.Run(t, cmd)
+	p.Ready()
 	c := client(t)
 	ask := func(user, password string) string {
 		t.Helper()
@@ -59,7 +60,7 @@ workers = 1
 	// for who was let in before.
 	set("-bB", "-C", "5", users, "bcrypt", "another")
 	set("-D", users, "sha1")
-	eventually(t, "the new password holds", func() bool { return ask("bcrypt", "another") == "bcrypt Basic" })
+	testkit.Eventually(t, "the new password holds", func() bool { return ask("bcrypt", "another") == "bcrypt Basic" })
 	for user, password := range map[string]string{"bcrypt": "pass word", "sha1": "pass word"} {
 		if got := ask(user, password); got != "Unauthorized" {
 			t.Errorf("%s with what held before: %q", user, got)
@@ -67,9 +68,9 @@ workers = 1
 	}
 	// A user of DES crypt is named, and the others stay.
 	set("-bd", users, "old", "pass")
-	eventually(t, "the log names the line", func() bool {
+	testkit.Eventually(t, "the log names the line", func() bool {
 		ask("apr1", "pass word")
-		return strings.Contains(p.out.String(), "DES crypt")
+		return strings.Contains(p.Out.String(), "DES crypt")
 	})
 	if got := ask("apr1", "pass word") + ", " + ask("old", "pass"); got != "apr1 Basic, Unauthorized" {
 		t.Errorf("after a bad line: %q", got)

@@ -5,16 +5,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 // startLighttpd runs lighttpd with a configuration that listens on addresses.
-func startLighttpd(t *testing.T, dir, config string, addresses ...string) *program {
+func startLighttpd(t *testing.T, dir, config string, addresses ...string) *testkit.Program {
 	t.Helper()
-	program := need(t, "lighttpd")
+	program := testkit.Need(t, "lighttpd")
 	host, port, _ := strings.Cut(addresses[0], ":")
-	path := write(t, filepath.Join(dir, "lighttpd.conf"), `
+	path := testkit.Write(t, filepath.Join(dir, "lighttpd.conf"), `
 server.document-root = "`+dir+`"
 server.bind = "`+host+`"
 server.port = `+port+`
@@ -25,15 +26,15 @@ server.stream-response-body = 1
 server.feature-flags += ( "server.h2proto" => "disable" )
 server.http-parseopts = ( "url-normalize" => "disable" )
 `+config)
-	p := run(t, syscall.SIGTERM, exec.Command(program, "-D", "-f", path))
-	p.listening(addresses...)
+	p := testkit.Run(t, exec.Command(program, "-D", "-f", path))
+	p.Listening(addresses...)
 	return p
 }
 
 func TestLighttpd(t *testing.T) {
 	a := startApp(t, mirror)
-	dir := shortDir(t)
-	host := loopback()
+	dir := testkit.ShortDir(t)
+	host := testkit.Loopback()
 	ways := []struct{ protocol, transport string }{
 		{"fastcgi", "tcp"}, {"fastcgi", "unix"}, {"scgi", "tcp"}, {"scgi", "unix"}, {"http", "tcp"}, {"http", "unix"},
 		{"ajp", "tcp"}, {"ajp", "unix"},
@@ -79,11 +80,11 @@ const ajpMethods = "GET POST PUT DELETE OPTIONS"
 // responder behind it.
 func TestLighttpdAuthorizer(t *testing.T) {
 	a := startApp(t, mirror)
-	dir := shortDir(t)
-	address := loopback() + ":8300"
+	dir := testkit.ShortDir(t)
+	address := testkit.Loopback() + ":8300"
 	backend := fmt.Sprintf(`"host" => %q, "port" => %d`, a.host, port("fastcgi"))
 	// Behind an authorizer lighttpd asks a responder only for a file that exists.
-	write(t, filepath.Join(dir, "cave"), "a file\n")
+	testkit.Write(t, filepath.Join(dir, "cave"), "a file\n")
 	startLighttpd(t, dir, fmt.Sprintf(`
 server.modules = ( "mod_fastcgi" )
 fastcgi.server = ( "/" => (

@@ -5,15 +5,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 // startNginx runs nginx with servers of the http block in a folder.
-func startNginx(t *testing.T, dir, servers string, addresses ...string) *program {
+func startNginx(t *testing.T, dir, servers string, addresses ...string) *testkit.Program {
 	t.Helper()
-	program := need(t, "nginx")
-	config := write(t, filepath.Join(dir, "nginx.conf"), `
+	program := testkit.Need(t, "nginx")
+	config := testkit.Write(t, filepath.Join(dir, "nginx.conf"), `
 daemon off;
 master_process off;
 pid `+dir+`/nginx.pid;
@@ -33,8 +34,8 @@ http {
 `+servers+`
 }
 `)
-	p := run(t, syscall.SIGTERM, exec.Command(program, "-e", "stderr", "-p", dir, "-c", config))
-	p.listening(addresses...)
+	p := testkit.Run(t, exec.Command(program, "-e", "stderr", "-p", dir, "-c", config))
+	p.Listening(addresses...)
 	return p
 }
 
@@ -43,7 +44,7 @@ func TestNginx(t *testing.T) {
 	var servers strings.Builder
 	var fronts []front
 	var addresses []string
-	listen := loopback()
+	listen := testkit.Loopback()
 	for i, way := range []struct{ protocol, transport, conns string }{
 		{"fastcgi", "tcp", "kept"}, {"fastcgi", "tcp", "fresh"}, {"fastcgi", "unix", "kept"}, {"fastcgi", "unix", "fresh"},
 		{"scgi", "tcp", "fresh"}, {"scgi", "unix", "fresh"},
@@ -78,7 +79,7 @@ func TestNginx(t *testing.T) {
 		fronts = append(fronts, f)
 		addresses = append(addresses, address)
 	}
-	startNginx(t, shortDir(t), servers.String(), addresses...)
+	startNginx(t, testkit.ShortDir(t), servers.String(), addresses...)
 	each(t, fronts)
 }
 

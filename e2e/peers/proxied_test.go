@@ -13,8 +13,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 const whoApp = `
@@ -27,21 +28,21 @@ def application(environ, start_response):
 // behind is a millrace behind proxies: at address and socket it wants the PROXY
 // protocol, at plain it does not.
 type behind struct {
-	*program
+	*testkit.Program
 	dir                    string
 	address, socket, plain string
 }
 
 func startBehind(t *testing.T) *behind {
 	t.Helper()
-	host := loopback()
-	b := &behind{dir: shortDir(t), address: host + ":8001", plain: host + ":8002"}
+	host := testkit.Loopback()
+	b := &behind{dir: testkit.ShortDir(t), address: host + ":8001", plain: host + ":8002"}
 	b.socket = filepath.Join(b.dir, "web.sock")
-	write(t, filepath.Join(b.dir, "who.py"), whoApp)
+	testkit.Write(t, filepath.Join(b.dir, "who.py"), whoApp)
 	if err := os.Mkdir(filepath.Join(b.dir, "files"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(b.dir, "files", "large"), strings.Repeat("0123456789abcdef", 1<<18))
+	testkit.Write(t, filepath.Join(b.dir, "files", "large"), strings.Repeat("0123456789abcdef", 1<<18))
 	const routes = `
 [[site.route]]
 path = "/large"
@@ -49,7 +50,7 @@ files = { root = "files" }
 [[site.route]]
 app = "main"
 `
-	write(t, filepath.Join(b.dir, "millrace.toml"), fmt.Sprintf(`
+	testkit.Write(t, filepath.Join(b.dir, "millrace.toml"), fmt.Sprintf(`
 [server]
 trusted_proxies = ["127.0.0.1", "unix"]
 [[site]]
@@ -67,8 +68,8 @@ workers = 1
 `, b.address, "unix:"+b.socket, routes, b.plain, routes, venv))
 	cmd := exec.Command(binary, "serve", "millrace.toml")
 	cmd.Dir = b.dir
-	b.program = run(t, syscall.SIGTERM, cmd)
-	b.waitFor("is ready", func() bool { return strings.Contains(b.out.String(), "\nready\n") })
+	b.Program = testkit.Run(t, cmd)
+	b.Ready()
 	return b
 }
 
@@ -120,9 +121,9 @@ func large(t *testing.T, c *http.Client, url string) {
 }
 
 func TestHAProxyTellsTheClient(t *testing.T) {
-	haproxy := need(t, "haproxy")
+	haproxy := testkit.Need(t, "haproxy")
 	b := startBehind(t)
-	host, from := loopback(), loopback()
+	host, from := testkit.Loopback(), testkit.Loopback()
 	var text strings.Builder
 	text.WriteString("global\n\tnbthread 2\ndefaults\n\ttimeout connect 10s\n\ttimeout client 60s\n\ttimeout server 60s\n")
 	var addresses []string
@@ -139,9 +140,9 @@ func TestHAProxyTellsTheClient(t *testing.T) {
 	fmt.Fprintf(&text, "listen checked\n\tmode tcp\n\toption httpchk GET /check\n\tbind %s\n\tserver s %s send-proxy-v2 check check-send-proxy inter 100ms\n", checked, b.address)
 	over := fmt.Sprintf("%s:%d", host, 8511)
 	fmt.Fprintf(&text, "listen http\n\tmode http\n\toption forwardfor\n\thttp-request set-header X-Forwarded-Proto https\n\tbind %s\n\tserver s %s\n", over, b.plain)
-	config := write(t, filepath.Join(b.dir, "haproxy.cfg"), text.String())
-	p := run(t, syscall.SIGTERM, exec.Command(haproxy, "-db", "-f", config))
-	p.listening(append(addresses, checked, over)...)
+	config := testkit.Write(t, filepath.Join(b.dir, "haproxy.cfg"), text.String())
+	p := testkit.Run(t, exec.Command(haproxy, "-db", "-f", config))
+	p.Listening(append(addresses, checked, over)...)
 
 	c := clientAt(t, from)
 	for _, address := range append(addresses, checked) {
@@ -154,7 +155,7 @@ func TestHAProxyTellsTheClient(t *testing.T) {
 	told(t, c, "http://"+over, "192.0.2.1", from+" https 443 www.example.com "+from+" https")
 	large(t, c, "http://"+over)
 
-	eventually(t, "a check of HAProxy's own is logged with its own address", func() bool {
+	testkit.Eventually(t, "a check of HAProxy's own is logged with its own address", func() bool {
 		log, err := os.ReadFile(filepath.Join(b.dir, "access.log"))
 		return err == nil && strings.Contains(string(log), "127.0.0.1 - - [") && strings.Contains(string(log), `"GET /check HTTP/1.0" 200`)
 	})
@@ -169,10 +170,10 @@ func TestHAProxyTellsTheClient(t *testing.T) {
 }
 
 func TestNginxTellsTheClient(t *testing.T) {
-	nginx := need(t, "nginx")
+	nginx := testkit.Need(t, "nginx")
 	const module = "/usr/lib/nginx/modules/ngx_stream_module.so"
 	b := startBehind(t)
-	host, from := loopback(), loopback()
+	host, from := testkit.Loopback(), testkit.Loopback()
 	address, over, twice := host+":8600", host+":8601", host+":8602"
 	stream, load := "", ""
 	if _, err := os.Stat(module); err == nil {
@@ -182,7 +183,7 @@ func TestNginxTellsTheClient(t *testing.T) {
 		t.Log("nginx has no module for streams: its PROXY protocol is not tested")
 	}
 	proxy := "proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; "
-	config := write(t, filepath.Join(b.dir, "nginx.conf"), load+`
+	config := testkit.Write(t, filepath.Join(b.dir, "nginx.conf"), load+`
 daemon off;
 master_process off;
 pid `+b.dir+`/nginx.pid;
@@ -196,8 +197,8 @@ http {
 	server { listen `+twice+`; location / { proxy_pass http://`+over+`; `+proxy+` proxy_bind 127.0.0.1; } }
 }
 `)
-	p := run(t, syscall.SIGTERM, exec.Command(nginx, "-e", "stderr", "-p", b.dir, "-c", config))
-	p.listening(over, twice)
+	p := testkit.Run(t, exec.Command(nginx, "-e", "stderr", "-p", b.dir, "-c", config))
+	p.Listening(over, twice)
 	c := clientAt(t, from)
 	if stream != "" {
 		told(t, c, "http://"+address, "", from+" http 80 www.example.com - -")

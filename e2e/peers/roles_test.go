@@ -6,9 +6,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"millrace/internal/testkit"
 )
 
 // rolesConfig asks real FastCGI programs in their other roles.
@@ -43,23 +44,23 @@ servers = [%[2]q]
 `
 
 func TestLibfcgiRoles(t *testing.T) {
-	cc := need(t, "gcc", "cc")
-	dir := shortDir(t)
+	cc := testkit.Need(t, "gcc", "cc")
+	dir := testkit.ShortDir(t)
 	binary := filepath.Join(dir, "roles")
-	command(t, dir, cc, "-O2", "-o", binary, testdata(t, "roles.c"), "-lfcgi")
+	testkit.Command(t, dir, cc, "-O2", "-o", binary, testdata(t, "roles.c"), "-lfcgi")
 	roles(t, spawn(t, 2, binary), binary)
 }
 
 func TestPerlRoles(t *testing.T) {
-	program := []string{need(t, "perl"), testdata(t, "roles.pl")}
+	program := []string{testkit.Need(t, "perl"), testdata(t, "roles.pl")}
 	roles(t, spawn(t, 2, program...), program...)
 }
 
 // TestAppRoles: millrace's own apps as the authorizer of another millrace.
 func TestAppRoles(t *testing.T) {
 	a := startApp(t, mirror)
-	dir, host := shortDir(t), loopback()
-	write(t, filepath.Join(dir, "millrace.toml"), fmt.Sprintf(`
+	dir, host := testkit.ShortDir(t), testkit.Loopback()
+	testkit.Write(t, filepath.Join(dir, "millrace.toml"), fmt.Sprintf(`
 [[site]]
 listen = ["%s:8000"]
 [[site.route]]
@@ -78,8 +79,8 @@ func serveSite(t *testing.T, dir string) {
 	t.Helper()
 	cmd := exec.Command(binary, "serve", "millrace.toml")
 	cmd.Dir = dir
-	p := run(t, syscall.SIGTERM, cmd)
-	p.waitFor("is ready", func() bool { return strings.Contains(p.out.String(), "\nready\n") })
+	p := testkit.Run(t, cmd)
+	p.Ready()
 }
 
 // roles shows that a program authorizes and filters: at addresses, and as an app
@@ -93,17 +94,17 @@ func roles(t *testing.T, addresses map[string]string, argv ...string) {
 	}
 	for kind, table := range tables {
 		t.Run(kind, func(t *testing.T) {
-			dir, host := shortDir(t), loopback()
+			dir, host := testkit.ShortDir(t), testkit.Loopback()
 			text := fmt.Sprintf(rolesConfig, host, a.tcp("fastcgi"), table)
 			if kind == "app" {
 				text = strings.ReplaceAll(text, `upstream = "roles"`, `app = "roles"`)
 			}
-			write(t, filepath.Join(dir, "millrace.toml"), text)
+			testkit.Write(t, filepath.Join(dir, "millrace.toml"), text)
 			if err := os.Mkdir(filepath.Join(dir, "guarded"), 0o755); err != nil {
 				t.Fatal(err)
 			}
 			text = strings.Repeat("a treasure\n", 20_000)
-			write(t, filepath.Join(dir, "guarded", "cave.txt"), text)
+			testkit.Write(t, filepath.Join(dir, "guarded", "cave.txt"), text)
 			at := time.Unix(1_700_000_000, 0)
 			if err := os.Chtimes(filepath.Join(dir, "guarded", "cave.txt"), at, at); err != nil {
 				t.Fatal(err)
