@@ -155,17 +155,15 @@ func checkServer(dir, text string) (string, *refusal) {
 	return kept, nil
 }
 
-// checkParam takes the name of a CGI meta-variable. The length is the body's,
-// and every protocol relies on it.
+// checkParam takes the name of a CGI meta-variable, or of one that an app has made
+// up: some are not of capitals. The length is the body's, and every protocol relies
+// on it.
 func checkParam(text string) (string, *refusal) {
 	switch {
 	case text == "CONTENT_LENGTH":
 		return "", &refusal{"is the length of the body, which millrace knows", "leave it out"}
-	case text == "" || strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "":
-		if upper := strings.ToUpper(text); upper != text && strings.Trim(upper, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == "" {
-			return "", &refusal{"is not the name of a parameter", "write " + short(upper)}
-		}
-		return "", &refusal{"is not the name of a parameter", "a name is of capital letters, digits and _, like SCRIPT_FILENAME"}
+	case text == "" || strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != "":
+		return "", &refusal{"is not the name of a parameter", "a name is of letters, digits and _, like SCRIPT_FILENAME"}
 	}
 	return text, nil
 }

@@ -104,15 +104,28 @@ func (a *adapter) read(name, abs, text string) {
 	a.fragment(main, context)
 }
 
-// folders are where relative includes are looked for: beside the file, above it
-// (a file of sites-available), and where nginx has its own.
+// folders are where relative includes are looked for: beside the file, above the
+// folder that parts are kept in (sites-available), in those above it that hold an
+// nginx.conf, and where nginx has its own.
 func folders(abs string) []string {
 	dir := filepath.Dir(abs)
 	all := []string{dir}
-	for _, f := range []string{filepath.Dir(dir), "/etc/nginx"} {
-		if !slices.Contains(all, f) && exists(filepath.Join(f, "nginx.conf")) {
+	add := func(f string) {
+		if !slices.Contains(all, f) {
 			all = append(all, f)
 		}
+	}
+	for f := dir; len(all) < 4; f = filepath.Dir(f) {
+		above := filepath.Dir(f)
+		if above == f {
+			break
+		}
+		if slices.Contains([]string{"sites-available", "sites-enabled", "conf.d"}, filepath.Base(f)) || exists(filepath.Join(above, "nginx.conf")) {
+			add(above)
+		}
+	}
+	if exists("/etc/nginx/nginx.conf") {
+		add("/etc/nginx")
 	}
 	return all
 }

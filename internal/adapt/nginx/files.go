@@ -189,9 +189,16 @@ func (s *site) beside(st *state, l *location, p place) {
 // that another location answers for are routes of their own, which lead there.
 func (s *site) index(st state, p place) []string {
 	names, at := []string{"index.html"}, p.at
+	request := "" // of names, that with variables
 	if d := st.scope.level.last("index"); d != nil {
 		names, at = nil, d.at
 		for _, w := range d.args {
+			if strings.HasPrefix(w.text, "/") && strings.Contains(w.text, "$") { // it is a request of its own
+				if text, ok := st.scope.expand(w, forText); ok {
+					names, request = append(names, text), text
+				}
+				continue
+			}
 			text, ok := st.scope.fixed(w, "a name of index")
 			if ok {
 				names = append(names, text)
@@ -235,7 +242,11 @@ func (s *site) index(st state, p place) []string {
 			}
 			r := s.add(st.group, when, at)
 			forIndex(r)
-			s.anew(r, document.Literal(name), at)
+			to := document.Literal(name)
+			if name == request {
+				to = name
+			}
+			s.anew(r, to, at)
 			return nil
 		}
 		r := s.add(st.group, when.with(atom{subject: p.folder + "{path}" + document.Literal(name), op: 'f', value: "file"}), at)
