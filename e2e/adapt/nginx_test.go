@@ -97,6 +97,7 @@ func nginxSites() []site {
 				"/prefix/longer", "/prefix/longer/re12", "/prefix/longer/re", "/prefix/long", "/nested", "/nested/inner", "/nested/inner/z", "/r/", "/r/last/missing", "/r/last/", "/r/redirect/x%20y?z=1", "/r/permanent/x?y"),
 			each(request{kind: "return"}, "/ret/301", "/ret/301?x=1", "/ret/302", "/ret/302?x=%20", "/ret/307?a=b&c", "/ret/404", "/ret/410", "/ret/204", "/ret/url", "/ret/503", "/ret/none"),
 			each(request{kind: "map"}, "/typed/about.html", "/typed/style.css", "/typed/image.png", "/typed/docs/a.txt", "/typed/missing", "/old/shop", "/old/team", "/old/page/12", "/old/page/x", "/old/page.html", "/old/"),
+			each(request{kind: "scheme"}, "/scheme", "/scheme/to/x?y=1"), each(request{kind: "scheme", header: "X-Forwarded-Proto: https\n"}, "/scheme", "/scheme/to/x?y=1"), each(request{kind: "scheme", header: "X-Forwarded-Proto: other\nX-Who: me\n"}, "/scheme"),
 			each(request{kind: "bot", header: "User-Agent: Googlebot/2.1\n"}, "/", "/about.html"), each(request{kind: "bot", header: "User-Agent: curl/1.0\n"}, "/about"), each(request{kind: "bot", header: "User-Agent: Mozilla\n"}, "/about"),
 			[]request{
 				{target: "/vars", kind: "vars"}, {target: "/vars?kind=", kind: "vars"}, {target: "/vars?KIND=x&kind=b%20c", kind: "vars"}, {target: "/vars", header: "X-Kind: special\n", kind: "vars"},

@@ -29,7 +29,7 @@ var (
 	formHeaders         = form{takes: `a table of headers: { X-Robots-Tag = "noindex" }`, empty: true, texts: true, check: checkHeaderValue, name: checkResponseHeader}
 	formHeaderChanges   = form{takes: formHeaders.takes, empty: true, texts: true, response: true, check: checkHeaderValue, name: checkResponseHeader}
 	formHeaderNames     = form{takes: `names of headers, like "Server"`, check: checkHeaderName}
-	formLines           = form{takes: `a table of texts: { "a.example.com" = "a", "~^b" = "b" }`, empty: true, name: checkMapKey}
+	formLines           = form{takes: `a table of texts: { "a.example.com" = "a", "~^b" = "b" }`, empty: true, texts: true, name: checkMapKey}
 	formRouteParams     = form{takes: `a table of strings: { SITE_LANG = "{map.lang}" }`, empty: true, texts: true, name: checkParam}
 	formTryFiles        = form{takes: `paths with placeholders; the last is a path to go on with, "@GROUP", or "=404"`, some: true, repeats: true, texts: true, check: checkTryFile}
 	formErrorPages      = form{takes: `a table: "404" or "5xx" to a file, a path that begins with "/", "@GROUP" or a URL; "=200 " in front is the status`, check: checkErrorPage, name: checkErrorStatus, texts: true, names: []string{"status"}}

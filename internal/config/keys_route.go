@@ -88,8 +88,8 @@ var mapSection = &section{
 	doc:     "A table from one text to another: `{map.NAME}`, in the texts of this site. NAME is of letters, digits, `_` and `-`.",
 	keys: []key{
 		{name: "from", field: "From", form: formText, doc: "What is looked up, like `{host}` or `{path}`. Required. With `{response.NAME}` the table is for headers of responses and for logs alone."},
-		{name: "values", field: "Values", form: formLines, doc: "What there is: a text, or `~` and a regexp, tried in order where no text is the same. The values have no placeholders."},
-		{name: "default", field: "Default", form: formWord, doc: "What it is otherwise; without it: empty."},
+		{name: "values", field: "Values", form: formLines, doc: "What there is: a text, or `~` and a regexp, tried in order where no text is the same. The values may have placeholders."},
+		{name: "default", field: "Default", form: formText, doc: "What it is otherwise; without it: empty."},
 		{name: "kind", field: "Kind", form: formMapKind, def: `"text"`, doc: "How `values` is read: `text`, as above; `networks`: keys are addresses and networks, of which the longest counts that has the address looked up, as `{client}`; `split`: keys are shares, like `\"25%\"`, into which the texts that are looked up fall at random, the same one always alike; `default` has the rest."},
 		{name: "ignore_case", field: "IgnoreCase", form: formBool, def: "false", doc: "Whether keys are the same in capitals and small letters; a regexp says so itself: `~(?i)…`."},
 	},

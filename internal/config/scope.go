@@ -56,7 +56,15 @@ func (m *Map) table(scope placeholder.Scope) (*placeholder.Map, error) {
 	}
 	entries := make([]placeholder.Entry, len(m.Values))
 	for i, line := range m.Values {
-		entries[i] = placeholder.Entry{Key: line.Name, Value: line.Value}
+		value, err := placeholder.Parse(line.Value, scope)
+		if err != nil {
+			return nil, err
+		}
+		entries[i] = placeholder.Entry{Key: line.Name, Value: value}
+	}
+	def, err := placeholder.Parse(m.Default, scope)
+	if err != nil {
+		return nil, err
 	}
 	table := placeholder.NewMap
 	switch {
@@ -67,7 +75,7 @@ func (m *Map) table(scope placeholder.Scope) (*placeholder.Map, error) {
 	case m.IgnoreCase:
 		table = placeholder.NewFolded
 	}
-	return table(from, entries, m.Default)
+	return table(from, entries, def)
 }
 
 // Scope is what the texts of a route may name, in a site whose scope is given.
@@ -135,6 +143,12 @@ func groupsOf(expr string) (n int, names []string) {
 	return re.NumSubexp(), names
 }
 
+// names reports whether a text of a map has a placeholder.
+func (m *Map) names(placeholder string) bool {
+	return strings.Contains(m.From, placeholder) || strings.Contains(m.Default, placeholder) ||
+		slices.ContainsFunc(m.Values, func(l Line) bool { return strings.Contains(l.Value, placeholder) })
+}
+
 // ofResponse reports whether a map looks up a header of the response, by itself or
 // by other maps.
 func (s *Site) ofResponse(name string) bool {
@@ -146,11 +160,11 @@ func (s *Site) ofResponse(name string) bool {
 			return false
 		}
 		seen[of] = true
-		if strings.Contains(m.From, "{response.") {
+		if m.names("{response.") {
 			return true
 		}
 		for other := range s.Maps {
-			if strings.Contains(m.From, "{map."+other+"}") && comes(other) {
+			if m.names("{map."+other+"}") && comes(other) {
 				return true
 			}
 		}

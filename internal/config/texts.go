@@ -69,7 +69,7 @@ func (k *checker) inCircle(s *Site, name string) bool {
 	var comes func(of string) bool
 	comes = func(of string) bool {
 		for other, m := range s.Maps {
-			if m == nil || !strings.Contains(s.Maps[of].From, "{map."+other+"}") {
+			if m == nil || !s.Maps[of].names("{map."+other+"}") {
 				continue
 			}
 			if other == name {
@@ -156,6 +156,10 @@ func (k *checker) textsIn(at spot, field reflect.Value, scope placeholder.Scope)
 		k.textList(at, *v, scope)
 	case *Strings:
 		k.textList(at, *v, scope)
+	case *Lines:
+		for _, line := range *v {
+			k.placeholders(spot{path: join(at.path, line.Name), name: line.Name, where: at.name + " of " + at.where, form: at.form}, line.Value, scope)
+		}
 	case *map[string]string:
 		for _, name := range sortedNames(*v) {
 			if at.form.textNames {

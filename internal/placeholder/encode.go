@@ -43,30 +43,40 @@ func (t *Text) AppendURL(dst []byte, r *http.Request) []byte { return t.AppendUR
 // given something.
 func (t *Text) AppendURLWith(dst []byte, r *http.Request, with any) []byte {
 	start, inQuery := len(dst), false
+	dst = t.appendURL(dst, r, with, &inQuery)
+	if n := len(dst); n > start && len(t.parts) > 1 && t.parts[len(t.parts)-1].what == query && (dst[n-1] == '?' || dst[n-1] == '&') && r.URL.RawQuery == "" {
+		dst = dst[:n-1]
+	}
+	return dst
+}
+
+// appendURL appends the parts of a URL. inQuery is whether a "?" was before them.
+func (t *Text) appendURL(dst []byte, r *http.Request, with any, inQuery *bool) []byte {
 	for i := range t.parts {
 		p := &t.parts[i]
 		from, set := len(dst), pathByte
-		if p.what == fixed {
+		switch p.what {
+		case mapped:
+			dst = p.table.value(&dst, r, with).appendURL(dst, r, with, inQuery)
+			continue
+		case fixed:
 			dst = append(dst, p.text...)
-		} else {
+		default:
 			dst = p.append(dst, r, with)
 		}
 		switch {
-		case p.what == fixed || p.what == mapped || p.encoded(r):
+		case p.what == fixed || p.encoded(r):
 			set = urlByte
-			if p.what != fixed && p.what != mapped {
+			if p.what != fixed {
 				set = sentByte
 			}
-			inQuery = inQuery || bytes.IndexByte(dst[from:], '?') >= 0
+			*inQuery = *inQuery || bytes.IndexByte(dst[from:], '?') >= 0
 		case p.what == host || p.what == header && p.text == "Host":
 			set = hostByte
-		case inQuery:
+		case *inQuery:
 			set = queryByte
 		}
 		dst = encode(dst, from, set)
-	}
-	if n := len(dst); n > start && len(t.parts) > 1 && t.parts[len(t.parts)-1].what == query && (dst[n-1] == '?' || dst[n-1] == '&') && r.URL.RawQuery == "" {
-		dst = dst[:n-1]
 	}
 	return dst
 }
@@ -111,7 +121,7 @@ func (t *Text) OwnStart() bool {
 	case scheme:
 		return len(t.parts) > 1 && strings.HasPrefix(t.parts[1].text, "://") && t.parts[1].what == fixed
 	case mapped:
-		return true
+		return !p.table.foreign
 	}
 	return false
 }
@@ -147,7 +157,7 @@ func (t *Text) LeadingMap() *Text {
 	if len(t.parts) == 0 || t.parts[0].what != mapped {
 		return nil
 	}
-	return &Text{parts: t.parts[:1], needs: t.parts[0].table.from.needs}
+	return &Text{parts: t.parts[:1], needs: t.parts[0].table.needs}
 }
 
 // Host is the host that a text with OwnStart names itself and a client's value
@@ -155,7 +165,7 @@ func (t *Text) LeadingMap() *Text {
 // a part of the host by what stands around it ("https://{1}.shop.example").
 func (t *Text) Host() string {
 	at := 0
-	if len(t.parts) > 0 && t.parts[0].what == scheme {
+	if len(t.parts) > 0 && (t.parts[0].what == scheme || t.parts[0].what == mapped) {
 		at = 1
 	}
 	if len(t.parts) < at+2 || t.parts[at].what != fixed {

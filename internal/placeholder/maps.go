@@ -14,26 +14,29 @@ import (
 // Map is a table from a text to a text: [site.map.NAME]. It does not change.
 type Map struct {
 	from     *Text
-	exact    map[string]string
+	exact    map[string]*Text
 	patterns []pattern
-	def      string
+	def      *Text
+	needs    Needs // of all texts
+	foreign  bool  // a value begins with what a client says
 
-	fold     bool                    // keys are in lower case, and so is what is looked up
-	networks map[netip.Prefix]string // of addresses: the longest that has it; nil: another table
-	lengths  [2][]int                // of the networks of IPv4 and IPv6, the longest first
-	shares   []share                 // of a table that parts texts; nil: another one
+	fold     bool                   // keys are in lower case, and so is what is looked up
+	networks map[netip.Prefix]*Text // of addresses: the longest that has it; nil: another table
+	lengths  [2][]int               // of the networks of IPv4 and IPv6, the longest first
+	shares   []share                // of a table that parts texts; nil: another one
 }
 
 // share is the texts whose number is below a bound.
 type share struct {
 	below uint32
-	text  string
+	text  *Text
 }
 
 // Networks makes a table of networks: what is looked up is an address, and the
 // longest network that has it counts.
-func Networks(from *Text, entries []Entry, def string) (*Map, error) {
-	m := &Map{from: from, def: def, networks: make(map[netip.Prefix]string)}
+func Networks(from *Text, entries []Entry, def *Text) (*Map, error) {
+	m := made(from, entries, def)
+	m.networks = make(map[netip.Prefix]*Text)
 	for _, e := range entries {
 		p, err := ParseNetwork(e.Key)
 		if err != nil {
@@ -69,8 +72,9 @@ func ParseNetwork(text string) (netip.Prefix, error) {
 // Split makes a table that parts texts at random, but the same text always alike:
 // the keys are shares, "25%", and def has the rest. It is nginx's split_clients to
 // the number.
-func Split(from *Text, entries []Entry, def string) (*Map, error) {
-	m := &Map{from: from, def: def, shares: []share{}}
+func Split(from *Text, entries []Entry, def *Text) (*Map, error) {
+	m := made(from, entries, def)
+	m.shares = []share{}
 	sum := 0
 	for _, e := range entries {
 		hundredths, err := ParseShare(e.Key)
@@ -97,27 +101,49 @@ func ParseShare(text string) (int, error) {
 
 type pattern struct {
 	re   *regexp.Regexp
-	text string
+	text *Text
 }
 
 // Entry is one line of a Map: a key as it is, or "~" and a regexp.
-type Entry struct{ Key, Value string }
+type Entry struct {
+	Key   string
+	Value *Text
+}
+
+// made is a table with a text for all that no entry has.
+func made(from *Text, entries []Entry, def *Text) *Map {
+	m := &Map{from: from, needs: from.needs, def: def}
+	m.counts(def)
+	for _, e := range entries {
+		m.counts(e.Value)
+	}
+	return m
+}
+
+// counts notes what a value needs, and whose word it begins with.
+func (m *Map) counts(value *Text) {
+	m.needs |= value.needs
+	if _, fixed := value.Constant(); !fixed && value.parts[0].what != scheme && !value.OwnStart() {
+		m.foreign = true
+	}
+}
 
 // NewMap makes a table. From is looked up as it is among the keys, then by the
 // patterns in their order; what none has is def. The search takes the same
 // time however many keys there are.
-func NewMap(from *Text, entries []Entry, def string) (*Map, error) {
+func NewMap(from *Text, entries []Entry, def *Text) (*Map, error) {
 	return newMap(from, entries, def, false)
 }
 
 // NewFolded is NewMap for a table that does not mind the case of keys that are no
 // patterns.
-func NewFolded(from *Text, entries []Entry, def string) (*Map, error) {
+func NewFolded(from *Text, entries []Entry, def *Text) (*Map, error) {
 	return newMap(from, entries, def, true)
 }
 
-func newMap(from *Text, entries []Entry, def string, fold bool) (*Map, error) {
-	m := &Map{from: from, exact: make(map[string]string), def: def, fold: fold}
+func newMap(from *Text, entries []Entry, def *Text, fold bool) (*Map, error) {
+	m := made(from, entries, def)
+	m.exact, m.fold = make(map[string]*Text), fold
 	for _, e := range entries {
 		expr, isPattern := strings.CutPrefix(e.Key, "~")
 		if !isPattern {
@@ -139,20 +165,27 @@ func newMap(from *Text, entries []Entry, def string, fold bool) (*Map, error) {
 // NoMap is a table of nothing, whatever is looked up; of a header of the response
 // or not.
 func NoMap(ofResponse bool) *Map {
-	m := &Map{from: &Text{}}
+	m := &Map{from: &Text{}, def: &Text{}}
 	if ofResponse {
-		m.from.needs = NeedsResponse
+		m.needs = NeedsResponse
 	}
 	return m
 }
 
 func (m *Map) append(dst []byte, r *http.Request, with any) []byte {
-	n := len(dst)
-	dst = m.from.AppendWith(dst, r, with)
-	return append(dst[:n], m.lookup(dst[n:])...)
+	return m.value(&dst, r, with).AppendWith(dst, r, with)
 }
 
-func (m *Map) lookup(from []byte) string {
+// value is what the table has for a request. Of dst, what is behind its end is used.
+func (m *Map) value(dst *[]byte, r *http.Request, with any) *Text {
+	n := len(*dst)
+	*dst = m.from.AppendWith(*dst, r, with)
+	found := m.lookup((*dst)[n:])
+	*dst = (*dst)[:n]
+	return found
+}
+
+func (m *Map) lookup(from []byte) *Text {
 	switch {
 	case m.networks != nil:
 		return m.network(string(from))
@@ -181,7 +214,7 @@ func (m *Map) lookup(from []byte) string {
 }
 
 // network is the value of the longest network that has an address.
-func (m *Map) network(text string) string {
+func (m *Map) network(text string) *Text {
 	ip, err := netip.ParseAddr(text)
 	if err != nil {
 		return m.def

@@ -178,7 +178,7 @@ func Parse(text string, scope Scope) (*Text, error) {
 				t.needs |= NeedsID
 			}
 		case mapped:
-			t.needs |= p.table.from.needs
+			t.needs |= p.table.needs
 		case fixed:
 			literal.WriteString(p.text)
 			continue
@@ -278,7 +278,7 @@ func resolveKey(w what, name, key string, scope Scope) (part, *Error) {
 		if p.table = scope.Maps[key]; p.table == nil {
 			return p, noMap(name, key, scope)
 		}
-		if p.table.from.needs&NeedsResponse != 0 && !scope.Response {
+		if p.table.needs&NeedsResponse != 0 && !scope.Response {
 			return p, &Error{Problem: "{" + show(name) + "} looks up a header of the response, which is not there yet", Hint: "headers of responses and logs may name it"}
 		}
 	}
@@ -342,7 +342,7 @@ func (t *Text) Parts() []*Text {
 	for i := range t.parts {
 		all[i] = &Text{parts: t.parts[i : i+1]}
 		if table := t.parts[i].table; table != nil {
-			all[i].needs = table.from.needs
+			all[i].needs = table.needs
 		}
 	}
 	return all

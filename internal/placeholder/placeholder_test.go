@@ -22,7 +22,7 @@ func scope(t testing.TB) Scope {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := NewMap(from, []Entry{{"a.example.com", "one"}, {"~^b", "two"}, {"~.", "three"}}, "none")
+	m, err := NewMap(from, []Entry{{"a.example.com", Fixed("one")}, {"~^b", Fixed("two")}, {"~.", Fixed("three")}}, Fixed("none"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,11 +265,11 @@ func TestExtra(t *testing.T) {
 func TestMap(t *testing.T) {
 	m := scope(t).Maps["site"]
 	for from, want := range map[string]string{"a.example.com": "one", "b.example.com": "two", "c": "three", "": "none"} {
-		if got := m.lookup([]byte(from)); got != want {
+		if got, _ := m.lookup([]byte(from)).Constant(); got != want {
 			t.Errorf("%q: %q, want %q", from, got, want)
 		}
 	}
-	if _, err := NewMap(Fixed(""), []Entry{{"~(", "x"}}, ""); err == nil {
+	if _, err := NewMap(Fixed(""), []Entry{{"~(", Fixed("x")}}, Fixed("")); err == nil {
 		t.Error("a regexp that does not compile is taken")
 	}
 }
@@ -277,7 +277,7 @@ func TestMap(t *testing.T) {
 func TestNeeds(t *testing.T) {
 	s := scope(t)
 	from, _ := Parse("{lang}", s)
-	m, _ := NewMap(from, nil, "")
+	m, _ := NewMap(from, nil, Fixed(""))
 	s.Maps["lang"] = m
 	for text, want := range map[string]Needs{"{path}{map.site}": 0, "{1}": NeedsGroups, "{lang}{user}": NeedsGroups | NeedsUser, "{map.lang}": NeedsGroups} {
 		parsed, err := Parse(text, s)
@@ -354,30 +354,85 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
+// Values of tables may have placeholders. What such a table gives is encoded as its
+// parts are, and is its author's word only if each value begins with that.
+func TestDynamicMap(t *testing.T) {
+	parse := func(text string, s Scope) *Text {
+		t.Helper()
+		parsed, err := Parse(text, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return parsed
+	}
+	table := func(def string, entries ...Entry) *Map {
+		t.Helper()
+		m, err := NewMap(parse("{header.X-Proto}", Scope{}), entries, parse(def, Scope{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	s := Scope{Maps: map[string]*Map{
+		"proto": table("{scheme}", Entry{"https", Fixed("https")}),
+		"said":  table("{header.X-Said}", Entry{"https", Fixed("/a?b=c d")}),
+		"who":   table("{user}"),
+	}}
+	r := httptest.NewRequest("GET", "/p", nil)
+	r.Header.Set("X-Said", "http://evil.example/?x=1&y")
+	for _, test := range []struct{ proto, text, plain, url string }{
+		{"", "{map.proto}://a/", "http://a/", "http://a/"},
+		{"https", "{map.proto}://a/", "https://a/", "https://a/"},
+		{"", "{map.said}", "http://evil.example/?x=1&y", "http://evil.example/%3Fx=1&y"},
+		{"", "/?u={map.said}", "/?u=http://evil.example/?x=1&y", "/?u=http://evil.example/%3Fx%3D1%26y"},
+		{"https", "{map.said}", "/a?b=c d", "/a?b=c%20d"},
+	} {
+		r.Header.Set("X-Proto", test.proto)
+		text := parse(test.text, s)
+		if got := string(text.Append(nil, r)); got != test.plain {
+			t.Errorf("%q of %s: %q, want %q", test.proto, test.text, got, test.plain)
+		}
+		if got := string(text.AppendURL(nil, r)); got != test.url {
+			t.Errorf("%q of %s as a URL: %q, want %q", test.proto, test.text, got, test.url)
+		}
+	}
+	for text, want := range map[string]bool{"{map.proto}://a": true, "{map.said}": false} {
+		if got := parse(text, s).OwnStart(); got != want {
+			t.Errorf("%s: its author's word: %v", text, got)
+		}
+	}
+	if got := parse("{map.proto}://shop.example{request_uri}", s).Host(); got != "shop.example" {
+		t.Errorf("the host behind a table's scheme is %q", got)
+	}
+	if got := parse("{map.who}", s).Needs(); got != NeedsUser {
+		t.Errorf("a table with a user as its value needs %v", got)
+	}
+}
+
 func TestKindsOfTables(t *testing.T) {
 	client, _ := Parse("{client}", Scope{})
-	networks, err := Networks(client, []Entry{{"10.0.0.0/8", "ten"}, {"10.1.0.0/16", "ten one"}, {"10.1.2.3", "one"}, {"2001:db8::/32", "six"}}, "none")
+	networks, err := Networks(client, []Entry{{"10.0.0.0/8", Fixed("ten")}, {"10.1.0.0/16", Fixed("ten one")}, {"10.1.2.3", Fixed("one")}, {"2001:db8::/32", Fixed("six")}}, Fixed("none"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for address, want := range map[string]string{"10.9.9.9": "ten", "10.1.9.9": "ten one", "10.1.2.3": "one", "192.0.2.1": "none", "2001:db8::1": "six", "::1": "none", "::ffff:10.1.2.3": "one", "": "none"} {
-		if got := networks.lookup([]byte(address)); got != want {
+		if got := networks.lookup([]byte(address)).String(); got != want {
 			t.Errorf("%s: %q, want %q", address, got, want)
 		}
 	}
-	folded, _ := NewFolded(client, []Entry{{"ABC", "x"}, {"~^D", "y"}}, "")
+	folded, _ := NewFolded(client, []Entry{{"ABC", Fixed("x")}, {"~^D", Fixed("y")}}, Fixed(""))
 	for text, want := range map[string]string{"abc": "x", "aBc": "x", "D": "y", "d": ""} {
-		if got := folded.lookup([]byte(text)); got != want {
+		if got := folded.lookup([]byte(text)).String(); got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
-	split, err := Split(client, []Entry{{"25%", "a"}, {"0.5%", "b"}}, "c")
+	split, err := Split(client, []Entry{{"25%", Fixed("a")}, {"0.5%", Fixed("b")}}, Fixed("c"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	counts := map[string]int{}
 	for i := range 20000 {
-		counts[split.lookup(fmt.Appendf(nil, "text %d", i))]++
+		counts[split.lookup(fmt.Appendf(nil, "text %d", i)).String()]++
 	}
 	if a, b := counts["a"], counts["b"]; a < 4700 || a > 5300 || b < 60 || b > 140 {
 		t.Errorf("shares: %v", counts)
@@ -388,7 +443,7 @@ func TestKindsOfTables(t *testing.T) {
 			t.Errorf("murmur2(%q) = %#x, want %#x", text, got, want)
 		}
 	}
-	for _, bad := range []error{one(Networks(client, []Entry{{"10.0.0.0/40", ""}}, "")), one(Split(client, []Entry{{"60%", ""}, {"50%", ""}}, "")), one(Split(client, []Entry{{"6", ""}}, ""))} {
+	for _, bad := range []error{one(Networks(client, []Entry{{"10.0.0.0/40", Fixed("")}}, Fixed(""))), one(Split(client, []Entry{{"60%", Fixed("")}, {"50%", Fixed("")}}, Fixed(""))), one(Split(client, []Entry{{"6", Fixed("")}}, Fixed("")))} {
 		if bad == nil {
 			t.Error("a bad key is one")
 		}

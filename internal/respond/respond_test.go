@@ -109,7 +109,7 @@ func TestHeadersOfResponse(t *testing.T) {
 		}
 		return parsed
 	}
-	kept, err := placeholder.NewMap(of("{response.Content-Type}", nil), []placeholder.Entry{{Key: "~^text/html", Value: "no-cache"}}, "")
+	kept, err := placeholder.NewMap(of("{response.Content-Type}", nil), []placeholder.Entry{{Key: "~^text/html", Value: placeholder.Fixed("no-cache")}}, placeholder.Fixed(""))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -243,12 +243,12 @@ func (l *lowering) needMap(at *directive, name, from string, values []pair, def 
 	v := document.Inline()
 	for _, p := range values {
 		if text, ok := p.value.(string); ok && v.Get(p.name) == nil {
-			v.Set(p.name, text, at.place)
+			v.Set(p.name, document.Literal(text), at.place)
 		}
 	}
 	t.Set("values", v, at.place)
 	if def != "" {
-		t.Set("default", def, at.place)
+		t.Set("default", document.Literal(def), at.place)
 	}
 	return "{map." + clean + "}"
 }

@@ -209,9 +209,13 @@ func (s *site) holds(subject string) atom {
 	name, is := strings.CutPrefix(subject, "{map.")
 	if t := s.a.maps[strings.TrimSuffix(name, "}")]; is && t != nil {
 		var yes []string
-		for _, v := range append(slices.Clone(t.values), [2]string{"", t.def}) {
-			if v[1] != "" && v[1] != "0" && !slices.Contains(yes, v[1]) {
-				yes = append(yes, v[1])
+		for _, v := range append(slices.Clone(t.values), line{value: t.def}) {
+			text := v.value.text
+			if strings.Contains(text, "$") {
+				return atom{subject: subject, op: '~', value: truth}
+			}
+			if text != "" && text != "0" && !slices.Contains(yes, text) {
+				yes = append(yes, text)
 			}
 		}
 		if len(yes) == 1 {

@@ -167,21 +167,21 @@ func (s *site) expiresOf(c *response, d *directive) {
 		control.name += "_"
 	}
 	control.values = slices.Clone(t.values)
-	lines := []*string{&control.def}
+	values := []*word{&control.def}
 	for i := range control.values {
-		lines = append(lines, &control.values[i][1])
+		values = append(values, &control.values[i].value)
 	}
-	for _, line := range lines {
-		if *line == "off" || *line == "" {
-			*line = ""
+	for _, w := range values {
+		if w.text == "off" || w.text == "" {
+			w.text = ""
 			continue
 		}
-		value, ok := expiresValue(*line)
+		value, ok := expiresValue(w.text)
 		if !ok {
-			s.a.problem(d.argAt(0), fmt.Sprintf("expires %s is not carried over: %q is one of its values", d.arg(0), *line), `a value is a time like "30d", "max", "epoch" or "off"`)
+			s.a.problem(w.at, fmt.Sprintf("expires %s is not carried over: %q is one of its values", d.arg(0), w.text), `a value is a time like "30d", "max", "epoch" or "off"`)
 			return
 		}
-		*line = value
+		w.text = value
 	}
 	s.a.maps[control.name] = &control
 	if text, ok := s.useMap(control.name, word{text: d.arg(0), at: d.argAt(0)}); ok {

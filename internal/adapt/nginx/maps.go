@@ -17,9 +17,15 @@ type table struct {
 	name   string
 	of     *directive
 	from   word
-	values [][2]string
-	def    string
+	values []line
+	def    word
 	kind   string // "": a map; networks or split
+}
+
+// line is one of a table.
+type line struct {
+	key   string
+	value word
 }
 
 // collectTables reads all tables of http.
@@ -51,31 +57,34 @@ func (a *adapter) collectTables(l *level) {
 	}
 }
 
-// plainValue is a value without variables.
-func (a *adapter) plainValue(w word) (string, bool) {
-	if strings.Contains(w.text, "$") {
-		a.problem(w.at, fmt.Sprintf("the value %q of a table has a variable", w.text), "values are plain texts here: put the variable where the table is used")
-		return "", false
+var groupOfLine = regexp.MustCompile(`\$\{?[0-9]`)
+
+// tableValue is a value of a table. It may have variables, but for what its own line
+// has found.
+func (a *adapter) tableValue(w word) (word, bool) {
+	if groupOfLine.MatchString(w.text) {
+		a.problem(w.at, fmt.Sprintf("the value %q of a table has a group of its expression", w.text), "find it where the table is used")
+		return w, false
 	}
-	return w.text, true
+	return w, true
 }
 
 func (a *adapter) readMap(t *table) {
-	var expressions [][2]string
+	var expressions []line
 	hostnames, seen, haveDefault := false, map[string]bool{}, false
-	for _, line := range t.of.lines {
-		key := line[0]
+	for _, words := range t.of.lines {
+		key := words[0]
 		switch {
-		case key.text == "hostnames" && len(line) == 1:
+		case key.text == "hostnames" && len(words) == 1:
 			hostnames = true
 			continue
-		case key.text == "volatile" && len(line) == 1:
+		case key.text == "volatile" && len(words) == 1:
 			continue
-		case len(line) != 2:
+		case len(words) != 2:
 			a.problem(key.at, "invalid number of the map parameters", "a line is a value and what it becomes")
 			continue
 		}
-		value, ok := a.plainValue(line[1])
+		value, ok := a.tableValue(words[1])
 		if !ok {
 			continue
 		}
@@ -98,12 +107,12 @@ func (a *adapter) readMap(t *table) {
 				a.problem(key.at, fmt.Sprintf("regular expression %q looks ahead, which RE2 cannot", text), "put a line with what is excepted before it")
 				continue
 			}
-			expressions = append(expressions, [2]string{"~" + p.expr, value})
+			expressions = append(expressions, line{"~" + p.expr, value})
 			continue
 		}
 		text = strings.TrimPrefix(text, `\`)
 		if hostnames && (strings.HasPrefix(text, ".") || strings.HasPrefix(text, "*.") || strings.HasSuffix(text, ".*")) {
-			expressions = append(expressions, [2]string{"~" + hostMask(text), value})
+			expressions = append(expressions, line{"~" + hostMask(text), value})
 			continue
 		}
 		folded := strings.ToLower(text)
@@ -112,7 +121,7 @@ func (a *adapter) readMap(t *table) {
 			continue
 		}
 		seen[folded] = true
-		t.values = append(t.values, [2]string{folded, value})
+		t.values = append(t.values, line{folded, value})
 	}
 	t.values = append(t.values, expressions...)
 }
@@ -129,9 +138,9 @@ func hostMask(mask string) string {
 }
 
 func (a *adapter) readGeo(t *table) {
-	for _, line := range t.of.lines {
-		key := line[0]
-		if len(line) != 2 {
+	for _, words := range t.of.lines {
+		key := words[0]
+		if len(words) != 2 {
 			if key.text != "ranges" {
 				a.problem(key.at, "invalid number of the geo parameters", "a line is a network and its value")
 				continue
@@ -139,7 +148,7 @@ func (a *adapter) readGeo(t *table) {
 			a.problem(key.at, "ranges of geo are not carried over", "write networks")
 			continue
 		}
-		value, ok := a.plainValue(line[1])
+		value, ok := a.tableValue(words[1])
 		if !ok {
 			continue
 		}
@@ -153,7 +162,7 @@ func (a *adapter) readGeo(t *table) {
 		}
 		text := key.text
 		if _, err := netip.ParseAddr(text); err == nil {
-			t.values = append(t.values, [2]string{text, value})
+			t.values = append(t.values, line{text, value})
 			continue
 		}
 		p, err := netip.ParsePrefix(text)
@@ -165,19 +174,19 @@ func (a *adapter) readGeo(t *table) {
 			t.def = value
 			continue
 		}
-		t.values = append(t.values, [2]string{p.Masked().String(), value})
+		t.values = append(t.values, line{p.Masked().String(), value})
 	}
 }
 
 func (a *adapter) readSplit(t *table) {
 	total := 0
-	for _, line := range t.of.lines {
-		key := line[0]
-		if len(line) != 2 {
+	for _, words := range t.of.lines {
+		key := words[0]
+		if len(words) != 2 {
 			a.problem(key.at, "invalid number of the split_clients parameters", "a line is a share and its value")
 			continue
 		}
-		value, ok := a.plainValue(line[1])
+		value, ok := a.tableValue(words[1])
 		if !ok {
 			continue
 		}
@@ -196,7 +205,7 @@ func (a *adapter) readSplit(t *table) {
 			a.problem(key.at, "percent total is greater than 100%", "")
 			continue
 		}
-		t.values = append(t.values, [2]string{key.text, value})
+		t.values = append(t.values, line{key.text, value})
 	}
 }
 
@@ -214,13 +223,11 @@ func (s *site) useMap(name string, w word) (string, bool) {
 	t := s.a.maps[name]
 	own := scope{site: s, level: s.level, names: s.names}
 	from, ok := own.expand(t.from, forResponse)
-	s.maps[name] = true
+	defer func() { s.maps[name] = true }()
 	if !ok {
 		return text, false
 	}
-	if strings.Contains(from, "{response.") || s.namesResponse(from) {
-		s.ofResponse[name] = true
-	}
+	s.ofResponse[name] = s.namesResponse(from)
 	m := s.table.Table("map", t.of.at).Table(name, t.of.at)
 	m.Set("from", from, t.from.at)
 	if t.kind != "" {
@@ -229,17 +236,27 @@ func (s *site) useMap(name string, w word) (string, bool) {
 	lines := document.Inline()
 	folds := t.kind == "" && !lowerCase(from)
 	for _, v := range t.values {
-		if folds && !strings.HasPrefix(v[0], "~") && strings.ToUpper(v[0]) != v[0] {
+		if folds && !strings.HasPrefix(v.key, "~") && strings.ToUpper(v.key) != v.key {
 			m.Set("ignore_case", true, t.of.at)
 		}
-		lines.Set(mapKey(v[0]), v[1], t.of.at)
+		value, ok := own.expand(v.value, forResponse)
+		if !ok {
+			return text, false
+		}
+		s.ofResponse[name] = s.ofResponse[name] || s.namesResponse(value)
+		lines.Set(mapKey(v.key), value, t.of.at)
 	}
 	if from == "{response.Content-Type}" && !s.a.whole {
 		s.withCharset(lines, t)
 	}
 	m.Set("values", lines, t.of.at)
-	if t.def != "" {
-		m.Set("default", t.def, t.of.at)
+	if t.def.text != "" {
+		def, ok := own.expand(t.def, forResponse)
+		if !ok {
+			return text, false
+		}
+		s.ofResponse[name] = s.ofResponse[name] || s.namesResponse(def)
+		m.Set("default", def, t.of.at)
 	}
 	return text, true
 }
@@ -248,24 +265,28 @@ func (s *site) useMap(name string, w word) (string, bool) {
 // configuration has no table of them.
 func (s *site) withCharset(lines *document.Table, t *table) {
 	for _, v := range t.values {
-		if !strings.Contains(v[0], "/") || strings.HasPrefix(v[0], "~") || strings.Contains(v[0], ";") {
+		if !strings.Contains(v.key, "/") || strings.HasPrefix(v.key, "~") || strings.Contains(v.key, ";") {
 			continue
 		}
-		of := v[0]
+		of := v.key
 		if of == "application/javascript" {
 			of = "text/javascript"
 		}
 		s.a.note(t.of, "the types of files have a charset here")
 		if of += "; charset=utf-8"; lines.Get(of) == nil {
-			lines.Set(of, v[1], t.of.at)
+			lines.Set(of, lines.Get(mapKey(v.key)), t.of.at)
 		}
 	}
 }
 
-// namesResponse reports whether a text names a table of the response.
+// namesResponse reports whether a text names a header of the response, or a table of
+// such.
 func (s *site) namesResponse(text string) bool {
-	for name := range s.ofResponse {
-		if strings.Contains(text, "{map."+name+"}") {
+	if strings.Contains(text, "{response.") {
+		return true
+	}
+	for name, is := range s.ofResponse {
+		if is && strings.Contains(text, "{map."+name+"}") {
 			return true
 		}
 	}

@@ -106,11 +106,11 @@ func (a *adapter) makeSite(l *level, at []listen, isDefault bool) {
 		m.Set("from", c.subject, c.at)
 		lines := document.Inline()
 		for _, v := range c.values {
-			lines.Set(v[0], v[1], c.at)
+			lines.Set(v[0], document.Literal(v[1]), c.at)
 		}
 		m.Set("values", lines, c.at)
 		if c.def != "" {
-			m.Set("default", c.def, c.at)
+			m.Set("default", document.Literal(c.def), c.at)
 		}
 	}
 }
