@@ -45,7 +45,7 @@ type part struct {
 // Names are the placeholders that a format has beside those of every text.
 var Names = []string{
 	"status", "bytes", "duration", "request_time_ms", "time", "time_iso", "time_unix", "request", "protocol",
-	"user", "site", "app", "upstream", "response.NAME",
+	"user", "site", "app", "upstream", "upstream_time", "response.NAME",
 }
 
 // ParseFormat reads a format: "combined" (or nothing), "vhost", "json", or a
@@ -113,6 +113,7 @@ type entry struct {
 	site   string
 
 	app, upstream string // that has answered
+	waited        time.Duration
 }
 
 // ResponseHeader implements placeholder.Responded.
@@ -238,6 +239,12 @@ var extras = map[string]func(b []byte, e *entry) []byte{
 	"site":      func(b []byte, e *entry) []byte { return append(b, e.siteName()...) },
 	"app":       func(b []byte, e *entry) []byte { return append(b, e.app...) },
 	"upstream":  func(b []byte, e *entry) []byte { return append(b, e.upstream...) },
+	"upstream_time": func(b []byte, e *entry) []byte {
+		if e.app == "" && e.upstream == "" {
+			return b
+		}
+		return strconv.AppendFloat(b, e.waited.Seconds(), 'f', 3, 64)
+	},
 }
 
 // isoTime is RFC 3339 with milliseconds.

@@ -132,6 +132,26 @@ func TestObject(t *testing.T) {
 	}
 }
 
+// {upstream_time} ends with the beginning of the response, and is of requests that
+// somebody was asked for.
+func TestUpstreamTime(t *testing.T) {
+	f := format(t, "{upstream_time} {duration}")
+	const part = 30 * time.Millisecond
+	line := lineAs(t, f, "", wanted(), func(w http.ResponseWriter, r *http.Request) {
+		Answered(w, "main", "")
+		time.Sleep(part)
+		w.WriteHeader(203)
+		time.Sleep(part)
+	})
+	var begun, whole float64
+	if _, err := fmt.Sscan(line, &begun, &whole); err != nil || begun < part.Seconds() || whole < begun+part.Seconds()-0.001 {
+		t.Errorf("%q: %v", line, err)
+	}
+	if line := lineAs(t, f, "", wanted(), func(w http.ResponseWriter, r *http.Request) {}); !strings.HasPrefix(line, "- ") {
+		t.Errorf("of nobody: %q", line)
+	}
+}
+
 // Answered finds the log's writer below others, and does without.
 func TestAnswered(t *testing.T) {
 	type wrapped struct{ wrapper }

@@ -5,6 +5,7 @@ package accesslog
 import (
 	"net/http"
 	"strconv"
+	"time"
 	"unicode/utf8"
 )
 
@@ -101,11 +102,12 @@ func appendJSON(b []byte, s string) []byte {
 	return append(b, s[from:]...)
 }
 
-// Answered notes who answers a request, for formats that tell it. w is what a
+// Answered notes who answers a request, and that it is asked now, for formats
+// that tell that. w is what a
 // handler within Wrap got; app or upstream may be empty.
 func Answered(w http.ResponseWriter, app, upstream string) {
 	if own := writerOf(w); own != nil {
-		own.app, own.upstream = app, upstream
+		own.app, own.upstream, own.asked = app, upstream, time.Now()
 	}
 }
 

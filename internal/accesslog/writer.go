@@ -35,7 +35,7 @@ func (l *Log) WrapAs(next http.Handler, f *Format, site string) http.Handler {
 			if f.kind == combined {
 				rw.line = l.appendLine(rw.line[:0], r, start, status, size)
 			} else {
-				rw.entry = entry{l, r, start, time.Since(start), status, size, w.Header(), site, rw.app, rw.upstream}
+				rw.entry = entry{l, r, start, time.Since(start), status, size, w.Header(), site, rw.app, rw.upstream, rw.waited}
 				rw.line = f.append(rw.line[:0], &rw.entry)
 			}
 			if !rw.unlogged {
@@ -63,7 +63,9 @@ type writer struct {
 	entry  entry  // room, too
 
 	app, upstream string // see Answered
-	unlogged      bool   // see Unlogged
+	asked         time.Time
+	waited        time.Duration // from asked until the response began; 0: it was not
+	unlogged      bool          // see Unlogged
 }
 
 var writers = sync.Pool{New: func() any { return &writer{line: make([]byte, 0, 512)} }}
@@ -98,6 +100,9 @@ func (w *writer) began(status int) {
 		status = statusClientGone
 	}
 	w.status = status
+	if !w.asked.IsZero() {
+		w.waited = time.Since(w.asked)
+	}
 }
 
 // refusesBody tells the statuses that answer a body which could not be read:

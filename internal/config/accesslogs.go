@@ -15,7 +15,7 @@ var formLogFormat = form{takes: `"combined", "vhost", "json", or a text with pla
 // of package accesslog are the same: a test of package server holds that.
 var LogNames = []string{
 	"status", "bytes", "duration", "request_time_ms", "time", "time_iso", "time_unix", "request", "protocol",
-	"user", "site", "app", "upstream", "response.NAME",
+	"user", "site", "app", "upstream", "upstream_time", "response.NAME",
 }
 
 // logNames are LogNames as a form has them.

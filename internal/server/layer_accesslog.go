@@ -45,9 +45,9 @@ func siteName(c *config.Site) string {
 	return ""
 }
 
-// tellsWho reports whether a format tells who has answered.
+// tellsWho reports whether a format tells who has answered, or how soon.
 func tellsWho(format string) bool {
-	return format == "json" || strings.Contains(format, "{app}") || strings.Contains(format, "{upstream}")
+	return format == "json" || strings.Contains(format, "{app}") || strings.Contains(format, "{upstream")
 }
 
 // layerAnswered tells the access log who answers the requests of a route, where

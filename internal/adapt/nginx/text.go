@@ -52,6 +52,7 @@ var fixedNames = map[string]string{
 var logNames = map[string]string{
 	"status": "{status}", "body_bytes_sent": "{bytes}", "bytes_sent": "{bytes}", "request": "{request}", "request_time": "{duration}",
 	"time_local": "{time}", "time_iso8601": "{time_iso}", "msec": "{time_unix}", "server_protocol": "{protocol}", "upstream_addr": "{upstream}",
+	"upstream_header_time": "{upstream_time}", "upstream_response_time": "{upstream_time}", // to the head, as long as what follows is at hand
 }
 
 // noNames are variables that have no counterpart, and why.
@@ -60,8 +61,7 @@ var noNames = map[string]string{
 	"pid": "it is no one process that answers", "request_body": "no body is kept for texts", "request_body_file": "no body is kept for texts",
 	"request_length": "requests are not counted in bytes", "remote_port": "no text has it; an app is told by itself", "server_addr": "no text has it; an app is told by itself",
 	"request_completion": "no text has it", "realpath_root": "no text has a path without symbolic links; write $document_root", "hostname": "no text has the machine's name; write it out",
-	"upstream_response_time": "the time of a back end is not told apart; {duration} is that of the request", "upstream_connect_time": "the time of a back end is not told apart; {duration} is that of the request",
-	"upstream_header_time": "the time of a back end is not told apart; {duration} is that of the request", "upstream_status": "the status of a back end is not told apart; {status} is that of the response",
+	"upstream_connect_time": "connections are kept, and have no time of their own; $upstream_header_time is known", "upstream_status": "the status of a back end is not told apart; {status} is that of the response",
 	"upstream_cache_status": "the response header Cache-Status says it", "gzip_ratio": "it is not counted", "tcpinfo_rtt": "no text has it", "nginx_version": "there is no nginx here",
 	"is_args": "it stands before $args alone: $is_args$args", "proxy_protocol_addr": "set_real_ip_from and proxy_protocol make it $remote_addr", "pipe": "no text has it",
 	"geoip_country_code": "there is no such table here", "geoip2_data_country_code": "there is no such table here", "invalid_referer": "valid_referers is not carried over",
