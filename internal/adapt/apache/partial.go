@@ -43,7 +43,7 @@ func (l *lowering) partials(a area) []partial {
 		case s.kind == "location" && (s.regexp || isGlob(s.pattern)):
 			expr := "^" + glob(s.pattern, false) + "(?:/|$)"
 			if s.regexp {
-				p, ok := l.regexp(s.d.args[len(s.d.args)-1].place, s.pattern, false)
+				p, ok := l.matching(s.d.args[len(s.d.args)-1].place, s.pattern)
 				if !ok {
 					continue
 				}

@@ -41,6 +41,14 @@ func (l *lowering) regexp(at document.Place, expr string, fold bool) (pattern, b
 	return p, true
 }
 
+// matching translates an expression of which it only counts whether it matches.
+func (l *lowering) matching(at document.Place, expr string) (pattern, bool) {
+	if re, err := pcre.Translate(expr, pcre.Longer); err == nil {
+		return pattern{expr: re.Expr}, true
+	}
+	return l.regexp(at, expr, false)
+}
+
 // below is an expression on what follows a prefix of a path, as one on the
 // path: as rules of a folder are tried.
 func below(prefix, expr string) string {
