@@ -107,7 +107,7 @@ func nginxSites() []site {
 			each(request{kind: "access"}, "/private/", "/private/note.txt", "/mine/", "/office", "/in/a.txt", "/errors/404.html", "/pics/one.jpg", "/pics/missing.jpg", "/.htaccess", "/sub/.htpasswd", "/x~"),
 			each(request{kind: "fallback"}, "/fallback/x?y=1", "/try/named?x", "/try/args?x=1&y", "/try/code", "/missing/deep", "/docs/missing", "/docs/", "/docs"),
 			each(request{kind: "limit"}, "/slow/", "/slow/", "/limited/a.txt", "/limited/a.txt", "/limited/a.txt", "/limited/a.txt", "/slow/"),
-			at("guarded.example.com", authorized("/", "/about.html", "/page/x", "/folder/x", "/docs/", "/docs/c.html", "/docs/a.txt", "/missing/x", "/open/x", "/inner/a.txt", "/inner/docs/a.txt", "/sub/", "/sub/index.html", "/sub/index.php", "/plain/",
+			at("guarded.example.com", authorized("/", "/about.html", "/page/x", "/folder/x", "/docs/", "/docs/c.html", "/docs/a.txt", "/missing/x", "/open/x", "/inner/a.txt", "/inner/docs/a.txt", "/sub/", "/sub/index.html", "/sub/index.php", "/plain/", "/shared/docs/a.txt", "/shared/docs/docs/a.txt", "/shared/docs/about.html", "/shared/image.png", "/shared/about.html", "/shared/",
 				"/unnamed/a.txt", "/elsewhere/a.txt", "/here/a.txt", "/all/a.txt", "/out/a.txt")),
 			named([]string{"other.example.com", "x.wild.example.com", "wild.example.com", "jo.pages.example.com", "j0.pages.example.com", "_"}, "/", "/x"),
 		)},

@@ -134,9 +134,15 @@ func (s *site) placeOf(st *state) (place, bool) {
 
 func (s *site) alias(root string, d *directive, st *state, p place) (place, bool) {
 	l := st.loc
+	for l != nil && !slices.Contains(l.level.own("alias"), d) { // an inner location has that of the one around it, and what that strips
+		l = l.outer
+	}
 	switch {
 	case l == nil || l.named || l.d == nil:
 		s.a.problem(d.at, "alias in a named location is not carried over", "write root")
+		return p, false
+	case l != st.loc && (l.exact || l.regex != nil):
+		s.a.problem(st.loc.level.at, "a location within one that has an alias for one file is not carried over", "put it beside that one")
 		return p, false
 	case l.exact:
 		if i := strings.LastIndexByte(root, '/'); strings.HasSuffix(root, "/") || i <= 0 {
