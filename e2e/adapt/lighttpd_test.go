@@ -56,6 +56,7 @@ func lighttpdSites() []site {
 			generic([]string{"/", "/about.html", "/plain.txt", "/missing", "/some/path?x=1", "/dispatch.fcgi", "/dispatch.fcgi/a/b?x=1", "/short/12", "/spawned", "/spawned/a/b?c=d", "/page.php", "/page.php/extra", "/sub/index.php",
 				"/guarded/a.txt", "/sends/x", "/scgi/a/b", "/http/x?y=1", "/spawnedx"}),
 			told("/dispatch.fcgi"), told("/spawned/"), told("/http/x"), told("/scgi/"), told("/sends/"), told("/missing"),
+			named([]string{"denied.example.com"}, "/page.php", "/page.php/", "/page.php/x", "/page.php/x.html", "/sub/", "/sub/index.php", "/sub/index.php/x", "//page.php/x", "/pag%65.php/x", "/about.html"),
 			each(request{header: "X-Word: sesame\n", kind: "auth"}, "/guarded/a.txt", "/guarded/c.html?x=1", "/guarded/missing.php"),
 			each(request{kind: "auth"}, "/guarded/a.txt", "/guarded/c.html", "/guarded/missing.php", "/guarded/missing.php/x", "/guarded/missing.PHP5", "//guarded/missing.php"),
 			[]request{

@@ -109,6 +109,8 @@ func (l *lowering) physical(t tree, gateways []*gateway, all []known) []*route {
 	index, first := l.index(gateways, all)
 	scripts := l.scripts(t, gateways, all)
 	out = append(out, l.firstIndex(t, first)...)
+	dotted, anything := l.scriptEndings(gateways, all)
+	out = append(out, l.barredScripts(t, dotted, anything, all)...)
 	out = append(out, scripts...)
 	out = append(out, l.programs(t, all)...)
 	if s := l.effective("static-file.exclude-extensions", all); s != nil && len(s.value.items) > 0 {
@@ -153,6 +155,7 @@ func (l *lowering) listing(all []known) *setting {
 type indexed struct {
 	name      string
 	forbidden bool
+	conds     []cond // of a forbidden one: of which folders
 }
 
 // index is the files that answer for a folder, and those that have to be looked for one
@@ -164,18 +167,27 @@ func (l *lowering) index(gateways []*gateway, all []known) (names []string, firs
 		return names, nil
 	}
 	var seen []indexed
+	access := l.accessOf(all)
 	for _, of := range s.value.items {
 		name := of.value.string()
+		barred, conds := access.barredIndex(name)
+		if barred {
+			seen = append(seen, indexed{name, true, conds})
+			first = slices.Clone(seen)
+			if len(conds) == 0 {
+				continue
+			}
+		}
 		switch {
 		case strings.HasPrefix(name, "/") || name == "" || strings.Contains(name, "/"):
 			l.problems.Add(of.at, s.name+" cannot be carried over with "+quote(name)+": an index is a file of the folder", "write its name, without a slash")
 		case l.isScript(name, gateways, all):
 			first = slices.Clone(seen)
 		case l.excluded(name, all):
-			seen = append(seen, indexed{name, true})
+			seen = append(seen, indexed{name, true, nil})
 			first = slices.Clone(seen)
 		default:
-			seen = append(seen, indexed{name, false})
+			seen = append(seen, indexed{name, false, nil})
 			if !slices.Contains(names, name) {
 				names = append(names, name)
 			}
@@ -194,12 +206,8 @@ func (l *lowering) indexNames(all []known) *setting {
 
 // excluded reports whether a file is not shown for its name.
 func (l *lowering) excluded(name string, all []known) bool {
-	for _, of := range []string{"static-file.exclude-extensions", "url.access-deny", "access.deny"} {
-		if s := l.effective(of, all); s != nil && slices.ContainsFunc(s.value.items, func(i item) bool { return strings.HasSuffix(name, i.value.string()) }) {
-			return true
-		}
-	}
-	return false
+	s := l.effective("static-file.exclude-extensions", all)
+	return s != nil && slices.ContainsFunc(s.value.items, func(i item) bool { return strings.HasSuffix(name, i.value.string()) })
 }
 
 // scriptIndex is the first index that a script with one of some endings may be.
@@ -241,7 +249,7 @@ func (l *lowering) firstIndex(t tree, names []indexed) []*route {
 	for _, of := range names {
 		conds := append(t.there("file", of.name, t.at), cond{key: "regexp", value: "/$", at: t.at})
 		if of.forbidden {
-			out = append(out, forbidden(t.at, conds...))
+			out = append(out, forbidden(t.at, append(conds, of.conds...)...))
 			continue
 		}
 		files := document.Inline()

@@ -134,35 +134,6 @@ func slash(path string) string {
 	return ""
 }
 
-// denied are the routes of url.access-deny and url.access-allow.
-func (l *lowering) denied(all []known) []*route {
-	allow, deny := l.effective("url.access-allow", all), l.effective("url.access-deny", all)
-	if deny == nil {
-		deny = l.effective("access.deny", all)
-	}
-	s, not := deny, false
-	if allow != nil && len(allow.value.items) > 0 {
-		s, not = allow, true
-	}
-	if s == nil || len(s.value.items) == 0 {
-		return nil
-	}
-	if slices.ContainsFunc(s.value.items, func(of item) bool { return of.value.string() == "" }) {
-		if not {
-			return nil
-		}
-		return []*route{forbidden(s.at)}
-	}
-	c := cond{key: "regexp", value: endings(s.value.items, func(of item) string { return of.value.string() }), not: not, at: s.at}
-	return []*route{forbidden(s.at, c)}
-}
-
-func forbidden(at document.Place, conds ...cond) *route {
-	status := document.Inline()
-	status.Set("status", 403, at)
-	return (&route{at: at}).set("respond", status, at).when(conds...)
-}
-
 // endings is a regexp for paths that end with one of some texts.
 func endings(items []item, text func(item) string) string {
 	var all []string
