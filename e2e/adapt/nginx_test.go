@@ -123,6 +123,7 @@ func nginxSites() []site {
 				{method: "POST", target: "/small/", body: strings.Repeat("x", 1024), kind: "limit"}, {method: "POST", target: "/small/", body: strings.Repeat("x", 1025), kind: "limit"},
 				{method: "POST", target: "/app", body: strings.Repeat("0123456789", 3000), kind: "body"}, {method: "POST", target: "/http/x", body: strings.Repeat("0123456789", 3000), kind: "body"},
 				{method: "POST", target: "/app", header: "Transfer-Encoding: chunked\n", body: "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", kind: "chunked"},
+				{target: "/http/x", header: "Upgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n", connection: "Upgrade", kind: "upgrade"},
 				{target: "/app/a%2Fb%20c?d=%2F", kind: "encoded"}, {target: "/http/a%2Fb%20c?d=%2F", kind: "encoded"}, {target: "/http/stripped/a%2Fb%20c?d=%2F", kind: "encoded"}, {target: "/mounted/a%2Fb", kind: "encoded"},
 				{target: "/app", header: "X-Long: " + strings.Repeat("y", 6000) + "\n", kind: "headers"}, {target: "/app", host: "alias.example.com", kind: "host"}, {target: "/app", host: "nobody.example.com:8001", kind: "host"},
 				{target: "/page.php?a=1", host: "alias.example.com", kind: "host"}, {target: "/sub/", kind: "index"},

@@ -26,6 +26,8 @@ type request struct {
 	header string // further lines, each with a line feed at its end
 	body   string
 	kind   string // what it is for: "conditional", "range", …
+
+	connection string // the header; "": close
 }
 
 func (r request) String() string {
@@ -69,7 +71,11 @@ func ask(t *testing.T, address string, r request) *response {
 		host = address
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n", r.Method(), r.target, host)
+	connection := r.connection
+	if connection == "" {
+		connection = "close"
+	}
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: %s\r\n", r.Method(), r.target, host, connection)
 	b.WriteString(strings.ReplaceAll(r.header, "\n", "\r\n"))
 	if r.body != "" && !strings.Contains(r.header, "Transfer-Encoding") {
 		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(r.body))

@@ -108,41 +108,6 @@ func (a *adapter) globals(http *level) {
 	}
 }
 
-// realAddress is set_real_ip_from, of all servers alike.
-func (a *adapter) realAddress(http *level) {
-	levels := []*level{http}
-	for _, d := range http.own("server") {
-		levels = append(levels, http.within(d, 'S'))
-	}
-	var trusted []string
-	for _, l := range levels {
-		for _, d := range l.own("set_real_ip_from") {
-			text := d.arg(0)
-			if text == "unix:" {
-				text = "unix"
-			} else if p, err := network(text); err != nil {
-				a.problem(d.argAt(0), fmt.Sprintf("host not found in set_real_ip_from %q", text), `write an address, or a network like "10.0.0.0/8"`)
-				continue
-			} else {
-				text = netText(p)
-			}
-			trusted = append(trusted, text)
-			a.doc.Table("server", d.at).Set("trusted_proxies", unique(trusted), d.at)
-		}
-		if d := l.last("real_ip_header"); d != nil && len(l.own("real_ip_header")) > 0 {
-			switch strings.ToLower(d.arg(0)) {
-			case "x-forwarded-for":
-			case "proxy_protocol":
-				a.note(d, "proxy_protocol of the addresses says it")
-			default:
-				a.problem(d.argAt(0), fmt.Sprintf("real_ip_header %s is not carried over", d.arg(0)), "have the proxy set X-Forwarded-For, and write real_ip_header X-Forwarded-For")
-			}
-		} else if len(l.own("set_real_ip_from")) > 0 && l.last("real_ip_header") == nil {
-			a.problem(l.own("set_real_ip_from")[0].at, "set_real_ip_from takes the address of X-Real-IP, which is not believed here", "have the proxy set X-Forwarded-For, and write real_ip_header X-Forwarded-For")
-		}
-	}
-}
-
 func unique(list []string) []string {
 	var all []string
 	for _, s := range list {

@@ -157,6 +157,7 @@ func (s *site) settings(family string, l *level, address string) settings {
 		set("connect_timeout", family+"_connect_timeout")
 	}
 	set("timeout", family+"_read_timeout")
+	upgrades := false
 	for _, d := range l.find("proxy_set_header") { // of WebSockets and their like
 		if family == "proxy" && strings.EqualFold(d.arg(0), "Upgrade") && d.arg(1) != "" {
 			timeout := "60s"
@@ -164,7 +165,11 @@ func (s *site) settings(family string, l *level, address string) settings {
 				timeout = s.a.time(of)
 			}
 			with.set("upgrade_timeout", timeout, d.at)
+			upgrades = true
 		}
+	}
+	if family == "proxy" && !upgrades {
+		with.set("upgrade", false, l.at)
 	}
 	if !l.on(family+"_buffering", true) {
 		with.set("buffering", false, l.last(family+"_buffering").at)
