@@ -115,6 +115,7 @@ func apacheSites() []site {
 			},
 		)},
 		{name: "site", served: "site.conf", from: "apache", requests: slices.Concat(
+			each(request{kind: "hidden"}, "/.git/config", "/sub/.hidden", "/.well-known/x", "/.well-knownx", "/.well-known", "/.w", "/docs/.well-known/", "/.", "/..."),
 			generic([]string{"/", "/about.html", "/style.css", "/app.js", "/data.json", "/plain.txt", "/image.png", "/big.txt", "/robots.txt", "/sub/", "/sub/page.html", "/media/", "/media/photos/", "/media/photos/one.jpg", "/media/report.pdf", "/favicon.ico",
 				"/docs/a.txt", "/docs/", "/pics/one.jpg", "/moved/x?y=1", "/temp", "/gone", "/file.unknown", "/LICENSE"}),
 			authorized("/secret/file.txt", "/secret/", "/private/note.txt", "/private/", "/either/a.txt"),

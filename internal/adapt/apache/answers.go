@@ -22,16 +22,15 @@ func (l *lowering) answers(a area, c *conf, with []partial) {
 		exprs = append(exprs, a.m.expr)
 	}
 	for _, p := range with {
-		exprs = append(exprs, p.expr)
+		if a.m.file == "" || p.s.kind == "location" { // what is said of names and folders is known of one file
+			exprs = append(exprs, p.expr)
+		}
 	}
 	place := placeOf(a.m.d)
 	if len(with) > 0 {
 		place = with[0].s.d.place
 	}
 	base := at(a.prefix, place, exprs...)
-	if a.m.file != "" {
-		base = cond{path: a.m.prefix, at: place}
-	}
 	if c.sslRequired != nil && !s.tls {
 		s.emit(base, l.refused(c, c.sslRequired.place))
 		return
@@ -223,6 +222,9 @@ func (l *lowering) answer(a area, c *conf, on cond, guard pairs) {
 			l.before(on, e, c, "", "")
 		}
 	}
+	if a.m.file != "" && l.oneScript(a, c, on, guard) {
+		return
+	}
 	scripts := l.scripts(a, c, on, guard)
 	if c.fallback != nil {
 		l.fallback(a, c, on)
@@ -274,6 +276,7 @@ func (l *lowering) files(a area, c *conf, on cond, guard pairs, scripts []string
 		to := a.m.to
 		if a.m.file != "" {
 			to = "/" + document.Literal(a.m.file)
+			on = on.only(a.m.prefix)
 		}
 		b.keys.set("rewrite", to, placeOf(d))
 	}

@@ -255,26 +255,41 @@ func at(prefix string, place document.Place, exprs ...string) cond {
 	case prefix == "" || prefix == "/":
 	case strings.HasSuffix(prefix, "/"):
 		c.path = prefix + "*"
-	case len(exprs) == 0:
+	case slices.ContainsFunc(exprs, func(e string) bool { return !tried(e, prefix) }):
+		c.path = prefix + "/*" // not of itself
+	default:
 		var self, below pairs
 		self.set("path", prefix, place)
 		below.set("path", prefix+"/*", place)
 		c.any = []pairs{self, below}
-		return c
-	default:
-		c.path = prefix + "/*"
 	}
 	for i, e := range exprs {
-		if i == 0 {
+		switch {
+		case i == 0:
 			c.regexp = e
-			continue
-		}
-		var more pairs
-		more.set("regexp", e, place)
-		if len(c.any) == 0 {
+		case i > 1:
+			c.value.set("{path}", "~"+e, place)
+		case len(c.any) == 0:
+			var more pairs
+			more.set("regexp", e, place)
 			c.any = []pairs{more}
-		} else { // both
-			c.any[0].set("regexp", "(?:"+e+")", place)
+		default:
+			for j := range c.any {
+				c.any[j].set("regexp", e, place)
+			}
+		}
+	}
+	return c
+}
+
+// only is the conditions of at for the path itself, without what is below it.
+func (c cond) only(path string) cond {
+	c = c.clone()
+	c.path = path
+	if len(c.any) > 0 && c.any[0].get("path") == path {
+		self := slices.DeleteFunc(slices.Clone(c.any[0]), func(p pair) bool { return p.name == "path" })
+		if c.any = nil; len(self) > 0 {
+			c.any = []pairs{self}
 		}
 	}
 	return c

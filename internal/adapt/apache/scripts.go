@@ -69,6 +69,8 @@ func (l *lowering) scripts(a area, c *conf, on cond, guard pairs) []string {
 	for _, h := range c.byHandler() {
 		name := handlerName(h.d)
 		switch {
+		case a.m.file != "" && !slices.Contains(h.exts, extension(path.Ext(a.m.file))):
+			continue // one file, of another kind
 		case name == "php", strings.HasPrefix(name, "proxy:"):
 			l.script(a, c, on, guard, h, name)
 		case name == "fcgid-script":
@@ -95,6 +97,42 @@ func (l *lowering) scripts(a area, c *conf, on cond, guard pairs) []string {
 		taken = append(taken, h.exts...)
 	}
 	return taken
+}
+
+// oneScript is Alias of one file that a handler runs, by the extension of the file
+// and not of the path. False: it is a file like others, or its path tells as much.
+func (l *lowering) oneScript(a area, c *conf, on cond, guard pairs) bool {
+	of := extension(path.Ext(a.m.file))
+	all := c.byHandler()
+	i := slices.IndexFunc(all, func(h *byHandler) bool { return slices.Contains(h.exts, of) })
+	if i < 0 {
+		if of == "php" && l.guessPHP && extension(path.Ext(a.m.prefix)) != of {
+			l.refuse(a.m.d, a.m.d.known.name+" of one file of PHP", "alias the folder that it is in")
+			return true
+		}
+		return false
+	}
+	h := all[i]
+	switch name := handlerName(h.d); {
+	case name == "type-map", name == "default-handler":
+		return false
+	case name == "php", strings.HasPrefix(name, "proxy:"):
+		if extension(path.Ext(a.m.prefix)) == of {
+			return false
+		}
+	case name == "fcgid-script", name == "cgi-script":
+		if !c.has(optCGI) {
+			b := status(h.d.place, 403)
+			b.comments = []string{"Options ExecCGI is off here"}
+			l.site.emit(on, b)
+			return true
+		}
+		if l.fcgidFile(a, c, on, guard) {
+			return true
+		}
+	}
+	l.refuse(a.m.d, fmt.Sprintf("%s of one file that %s runs", a.m.d.known.name, handlerName(h.d)), "alias the folder that it is in")
+	return true
 }
 
 // forbidden is scripts where Options has no ExecCGI.
@@ -372,7 +410,7 @@ func (l *lowering) fcgidFile(a area, c *conf, on cond, guard pairs) bool {
 		b.keys.set("mount", a.m.prefix, placeOf(a.m.d))
 	}
 	b.keys = append(append(b.keys, guard...), l.around(c, "app", "fastcgi")...)
-	l.site.emit(at(a.m.prefix, placeOf(a.m.d)), b)
+	l.site.emit(on, b)
 	return true
 }
 
