@@ -221,7 +221,7 @@ var directives = []directive{
 	{"ssl.verifyclient.enforce", "b", lowered, ofSite, ""},
 	{"ssl.verifyclient.ca-file", "s", lowered, ofSite, ""},
 	{"ssl.verifyclient.depth", "n", harmless, ofSite, "a chain may be as long as it is"},
-	{"ssl.verifyclient.username", "s", harmless, ofSite, "{tls.client.cn} and its like tell who the client is"},
+	{"ssl.verifyclient.username", "s", refused, ofSite, "a certificate makes no REMOTE_USER: apps are told of it by SSL_CLIENT_S_DN_CN and its like"},
 	{"ssl.verifyclient.exportcert", "b", harmless, ofSite, "apps get SSL_CLIENT_CERT with the others"},
 	{"ssl.openssl.ssl-conf-cmd", "l", lowered, ofSite, ""},
 	{"ssl.cipher-list", "s", harmless, ofSite, "the ciphers are Go's, which has none that are weak"},
@@ -331,11 +331,22 @@ func (l *lowering) look(b *block, s *setting) {
 		l.problems.Add(s.value.at, s.name+" takes "+d.wanted()+", and this is "+s.value.shape.String(), "write "+s.name+" = "+d.wanted())
 	case d.fate == refused && s.value.text != "disable" && !(s.value.shape == isNumber && s.value.number == 0):
 		l.problems.Add(s.at, s.name+" cannot be carried over: "+d.why, "leave it out, if the site does without")
+	case s.name == "server.http-parseopts":
+		l.parseOptions(s)
 	case d.fate != lowered:
 	case d.scope == ofServer && b.parent != nil:
 		l.problems.Add(s.at, s.name+" is for the whole server, and stands within a condition", "move it out of the condition")
 	case d.scope == ofSite && !l.ofSite(b):
 		l.problems.Add(s.at, s.name+" is the same for all requests to a host, and stands within a condition on "+l.fieldOf(b), `it can stand outside of conditions, in $HTTP["host"], $HTTP["scheme"] and $SERVER["socket"]`)
+	}
+}
+
+// parseOptions refuses options that have lighttpd refuse what is answered here.
+func (l *lowering) parseOptions(s *setting) {
+	for _, of := range s.value.items {
+		if (of.key == "url-path-2f-reject" || of.key == "url-invalid-utf8-reject") && enabled(of.value) {
+			l.problems.Add(of.at, s.name+" "+quote(of.key)+" cannot be carried over: an encoded slash is a slash of the path, and bytes are not looked at as text", "leave it out, if the site does without")
+		}
 	}
 }
 

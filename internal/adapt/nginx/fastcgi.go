@@ -23,6 +23,10 @@ var told = map[string]string{
 func (s *site) gateway(d *directive, address string, st state) {
 	family := strings.TrimSuffix(d.name, "_pass")
 	l := st.scope.level
+	if st.scope.script != nil { // which try_files has looked for
+		s.program(d, family, address, st)
+		return
+	}
 	if index := l.last("fastcgi_index"); index != nil && family == "fastcgi" && s.endsWithSlash(st) {
 		slash, _ := newPattern("/$", false)
 		inner := st.fork()
@@ -92,6 +96,9 @@ func (s *site) program(d *directive, family, address string, st state) {
 		sc.vars[name] = text
 	}
 	s.resplit(&sc, st)
+	if st.changed && st.scope.script.info != "" { // the path is that of the script now, with nothing behind it
+		sc.script = &split{sc.script.name, ""}
+	}
 	r := s.add(st.group, st.when, d.at)
 	r.set("upstream", name, d.at)
 	params := document.Inline()

@@ -28,6 +28,28 @@ func (s *site) tryOr(st state) {
 		return
 	}
 	d := own[len(own)-1]
+	if p, is := s.partsBefore(st, d); is { // the script, whatever follows its name
+		parted := st.fork()
+		parted.when = parted.when.matching(p)
+		parted.scope.script = &split{"{1}", "{2}"}
+		s.try(parted, d)
+	}
+	s.try(st, d)
+}
+
+// partsBefore is what parts a path before a try_files that looks for the script.
+func (s *site) partsBefore(st state, d *directive) (pattern, bool) {
+	l := st.scope.level
+	parts, handler := l.last("fastcgi_split_path_info"), l.handler()
+	if parts == nil || handler == nil || handler.name != "fastcgi_pass" || !s.parts(parts, st) || !strings.Contains(d.arg(0), "$fastcgi_script_name") {
+		return pattern{}, false
+	}
+	p, bad := newPattern(parts.arg(0), false)
+	return p, bad == nil && p.groups >= 2
+}
+
+// try makes the routes of a try_files.
+func (s *site) try(st state, d *directive) {
 	var items []attempt
 	for _, w := range d.args[:len(d.args)-1] {
 		text, ok := st.scope.expand(w, forURL)
