@@ -126,7 +126,7 @@ func nginxSites() []site {
 				{target: "/http/x", header: "Upgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n", connection: "Upgrade", kind: "upgrade"},
 				{target: "/app/a%2Fb%20c?d=%2F", kind: "encoded"}, {target: "/http/a%2Fb%20c?d=%2F", kind: "encoded"}, {target: "/http/stripped/a%2Fb%20c?d=%2F", kind: "encoded"}, {target: "/mounted/a%2Fb", kind: "encoded"},
 				{target: "/app", header: "X-Long: " + strings.Repeat("y", 6000) + "\n", kind: "headers"}, {target: "/app", host: "alias.example.com", kind: "host"}, {target: "/app", host: "nobody.example.com:8001", kind: "host"},
-				{target: "/page.php?a=1", host: "alias.example.com", kind: "host"}, {target: "/sub/", kind: "index"},
+				{target: "/page.php?a=1", host: "alias.example.com", kind: "host"}, {target: "/page.php/extra?x=1", kind: "path info"}, {target: "/page.php/a%20b/c", kind: "path info"}, {target: "/missing.php/extra", kind: "path info"}, {target: "/page.php/x.php/y", kind: "path info"}, {target: "/sub/", kind: "index"},
 			},
 		)},
 	}

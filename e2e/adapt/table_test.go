@@ -335,10 +335,6 @@ var table = []rule{
 		},
 	},
 	{
-		name: "what is behind a script that try_files looks for", reason: "a path is looked for as a whole, so that a script with something behind its name is not found, as long as it is not said by script",
-		servers: "nginx", sites: "gateways", when: func(x exchange) bool { return path(x) == "/page.php/" && x.ours.status == 404 },
-	},
-	{
 		name: "X-Sendfile", reason: "X-Sendfile is never passed on to the client, to whom it tells where files are",
 		servers: "nginx", sites: "gateways", when: func(x exchange) bool { return x.theirs.header.Get("X-Sendfile") != "" },
 	},
