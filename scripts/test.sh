@@ -40,5 +40,5 @@ step mypy
 long=(./e2e ./internal/pool ./internal/server ./e2e/peers ./e2e/adapt ./cmd/millrace)
 
 step "go test -race"
-go test -race -p 4 -parallel 4 -timeout 20m "${long[@]}" \
+go test -race -count=1 -p 4 -parallel 4 -timeout 20m "${long[@]}" \
   $(go list ./... | grep -vE '/(e2e|internal/pool|internal/server|e2e/peers|e2e/adapt|cmd/millrace)$')
