@@ -31,6 +31,7 @@ package document
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -218,10 +219,21 @@ func (d *Document) Locator() func(line, column int) (Place, bool) { return d.wri
 // came from none.
 func (d *Document) Config(name string) (*config.Config, error) {
 	w := d.write()
-	return config.ParseFrom(name, w.text.Bytes(), "/", func(line, column int) (string, int, int) {
+	cfg, err := config.ParseFrom(name, w.text.Bytes(), "/", func(line, column int) (string, int, int) {
 		at, _ := w.locate(line, column)
 		return at.File, at.Line, at.Column
 	})
+	var all config.Errors
+	if errors.As(err, &all) { // of one word there may be many keys: it is wrong once
+		var once config.Errors
+		for _, e := range all {
+			if !slices.ContainsFunc(once, func(of *config.Error) bool { return *of == *e }) {
+				once = append(once, e)
+			}
+		}
+		return cfg, once
+	}
+	return cfg, err
 }
 
 func byPlace(a, b *config.Error) int {

@@ -100,6 +100,24 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
+// What is wrong with one word of a foreign file is said once, however many keys
+// came of it.
+func TestConfigOnce(t *testing.T) {
+	d := New()
+	at := Place{File: "/x/site.conf", Line: 3, Column: 5}
+	site := d.Append("site", at)
+	for range 3 {
+		files := Inline()
+		files.Set("root", "/nowhere/at/all", at)
+		site.Append("route", at).Set("files", files, at)
+	}
+	_, err := d.Config("site.conf")
+	var all config.Errors
+	if !errors.As(err, &all) || len(all) != 1 || all[0].Line != 3 || all[0].File != at.File {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestLongLists(t *testing.T) {
 	d := New()
 	var hosts []string
