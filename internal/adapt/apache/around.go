@@ -81,14 +81,17 @@ func (l *lowering) headers(list []*directive) *document.Table {
 			l.refuse(d, fmt.Sprintf("Header: %s is no name of a header", short(name)), "write Header set NAME VALUE")
 			continue
 		}
-		rest := words[2:]
+		rest, secure := words[2:], false
 		if n := len(rest); n > 0 && (strings.HasPrefix(rest[n-1], "env=") || strings.HasPrefix(rest[n-1], "expr=")) && (n > 1 || action == "unset") {
 			if strings.Contains(strings.ToUpper(d.raw), "BALANCER_ROUTE_CHANGED") {
 				l.site.note(d, "the cookie that brings clients back is the sticky of the upstream")
 				continue
 			}
-			l.refuse(d, fmt.Sprintf("Header … %s: for some requests only", rest[n-1]), "write it into a <Location> or <Files> section")
-			continue
+			if secure = overTLS(rest[n-1]) && (action == "set" || action == "add"); !secure {
+				l.refuse(d, fmt.Sprintf("Header … %s: for some requests only", rest[n-1]), "write it into a <Location> or <Files> section")
+				continue
+			}
+			rest = rest[:n-1]
 		}
 		text := ""
 		if action != "unset" && action != "echo" {
@@ -99,6 +102,13 @@ func (l *lowering) headers(list []*directive) *document.Table {
 			var ok bool
 			if text, ok = l.headerText(d, rest[0]); !ok {
 				continue
+			}
+			if secure {
+				if strings.Contains(text, "{") || set.get(name) != nil || setOK.get(name) != nil {
+					l.refuse(d, "Header of requests over TLS alone, beside another value or with one of the request", "write it into the <VirtualHost> of TLS")
+					continue
+				}
+				text = l.needMap(d, "tls_"+strings.ToLower(name), "{scheme}", []pair{{name: "https", value: text}}, "")
 			}
 		}
 		drop := func(lists ...*pairs) {
@@ -149,8 +159,21 @@ func (l *lowering) headers(list []*directive) *document.Table {
 	return t
 }
 
-// headerText is a value, with %{NAME}s and its kin.
+// overTLS reports whether a condition is that a request came over TLS.
+func overTLS(text string) bool {
+	text = strings.NewReplacer(" ", "", `"`, "", "'", "", "-eq", "==").Replace(strings.ToLower(text))
+	return slices.Contains([]string{"env=https", "expr=%{https}==on", "expr=%{request_scheme}==https"}, text)
+}
+
+// headerText is a value, with %{NAME}s and its kin, or an expression that is a text.
 func (l *lowering) headerText(d *directive, text string) (string, bool) {
+	if of, is := strings.CutPrefix(text, "expr="); is {
+		if strings.ContainsAny(of, `\$()'"`) {
+			l.refuse(d, fmt.Sprintf("%s %s: of expressions, a text with %%{NAME}s is known here", d.known.name, short(text)), "write the value with %{NAME}s")
+			return "", false
+		}
+		return l.expand(d, of, &texts{})
+	}
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
 		if text[i] != '%' || i+1 == len(text) {
@@ -207,7 +230,7 @@ func (l *lowering) requestHeaders(c *conf, protocol string) *document.Table {
 			words = words[:n-1]
 		}
 		action, name := strings.ToLower(words[0]), strings.TrimSuffix(words[1], ":")
-		if n := len(words); n > 2 && (strings.HasPrefix(words[n-1], "env=") || strings.HasPrefix(words[n-1], "expr=")) {
+		if n := len(words); n > 3 && (strings.HasPrefix(words[n-1], "env=") || strings.HasPrefix(words[n-1], "expr=")) || n == 3 && action == "unset" {
 			l.refuse(d, fmt.Sprintf("RequestHeader … %s: for some requests only", words[n-1]), "write it into a <Location> or <Files> section")
 			continue
 		}
