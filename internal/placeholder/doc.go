@@ -25,6 +25,7 @@
 //	{0} {1} …      the groups of the route's regexp, {0} all that matched
 //	{NAME}         a named group: (?P<NAME>…)
 //	{map.NAME}     a table from another placeholder to a text
+//	{realpath.PATH} a path of this machine without symbolic links (realpath.go)
 //	{response.NAME} a header of the response, where there is one
 //	{{             a brace
 //

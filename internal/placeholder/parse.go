@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,6 +83,7 @@ type part struct {
 	index int    // of a group
 	value Value
 	table *Map
+	real  *realpath
 	tls   func(*tls.ConnectionState) string
 }
 
@@ -111,6 +113,7 @@ const (
 	namedGroup
 	mapped
 	response
+	realPath
 	extra
 )
 
@@ -219,8 +222,14 @@ func resolve(name string, scope Scope) (part, *Error) {
 		return part{what: namedGroup, name: name, text: name}, nil
 	}
 	family, key, dotted := strings.Cut(name, ".")
-	if family == "response" && dotted {
+	switch {
+	case family == "response" && dotted:
 		return resolveResponse(name, key, scope)
+	case family == "realpath" && dotted:
+		if !filepath.IsAbs(key) {
+			return part{}, &Error{Problem: "{" + show(name) + "} names no absolute path", Hint: "write {realpath./srv/www}"}
+		}
+		return part{what: realPath, name: name, real: &realpath{of: key}}, nil
 	}
 	w, known := families[family]
 	switch {

@@ -7,8 +7,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // scope is what the tests' texts may name.
@@ -406,6 +409,40 @@ func TestDynamicMap(t *testing.T) {
 	}
 	if got := parse("{map.who}", s).Needs(); got != NeedsUser {
 		t.Errorf("a table with a user as its value needs %v", got)
+	}
+}
+
+// {realpath.PATH} follows links, and is asked again.
+func TestRealpath(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "current.d")
+	text, err := Parse("{realpath."+link+"}/x{path}", Scope{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "/p", nil)
+	expect := func(want string) {
+		t.Helper()
+		if got := text.Expand(r); got != want+"/x/p" {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	expect(link) // it leads nowhere
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "one"), 0o755), os.Symlink("one", link)); err != nil {
+		t.Fatal(err)
+	}
+	expect(link)
+	real := text.parts[0].real
+	real.found.Store(&realpathFound{link, time.Now().Add(-realpathFor)})
+	expect(filepath.Join(dir, "one"))
+	if text.String() != "{realpath."+link+"}/x{path}" {
+		t.Errorf("it is written %s", text)
+	}
+	if _, err := Parse("{realpath.www}", Scope{}); err == nil {
+		t.Error("a relative path is taken")
 	}
 }
 

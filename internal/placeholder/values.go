@@ -49,6 +49,8 @@ func (p *part) append(dst []byte, r *http.Request, with any) []byte {
 		return appendQueryValue(dst, r.URL.RawQuery, p.text)
 	case header:
 		return appendHeader(dst, r, p.text)
+	case realPath:
+		return append(dst, p.real.now()...)
 	case response:
 		if to, ok := with.(Responded); ok {
 			dst = appendValues(dst, to.ResponseHeader()[p.text])

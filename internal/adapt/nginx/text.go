@@ -60,7 +60,7 @@ var noNames = map[string]string{
 	"limit_rate": "responses have no rate here", "connection": "connections have no numbers here", "connection_requests": "they are not counted here",
 	"pid": "it is no one process that answers", "request_body": "no body is kept for texts", "request_body_file": "no body is kept for texts",
 	"request_length": "requests are not counted in bytes", "remote_port": "no text has it; an app is told by itself", "server_addr": "no text has it; an app is told by itself",
-	"request_completion": "no text has it", "realpath_root": "no text has a path without symbolic links; write $document_root", "hostname": "no text has the machine's name; write it out",
+	"request_completion": "no text has it", "hostname": "no text has the machine's name; write it out",
 	"upstream_connect_time": "connections are kept, and have no time of their own; $upstream_header_time is known", "upstream_status": "the status of a back end is not told apart; {status} is that of the response",
 	"upstream_cache_status": "the response header Cache-Status says it", "gzip_ratio": "it is not counted", "tcpinfo_rtt": "no text has it", "nginx_version": "there is no nginx here",
 	"is_args": "it stands before $args alone: $is_args$args", "proxy_protocol_addr": "set_real_ip_from and proxy_protocol make it $remote_addr", "pipe": "no text has it",
@@ -232,6 +232,14 @@ func (s *scope) ofPlace(name string) (string, bool) {
 	case "document_root":
 		root, _, ok := s.site.root(s)
 		return root, ok
+	case "realpath_root":
+		root, at, ok := s.site.root(s)
+		plain, is := literal(root)
+		if ok && (!is || strings.ContainsAny(plain, "{}")) {
+			s.site.a.problem(at.at, fmt.Sprintf("variable \"$realpath_root\" of the root %q is not carried over", root), "write $document_root")
+			return "", false
+		}
+		return "{realpath." + plain + "}", ok
 	case "request_filename":
 		return s.site.fileOf(s)
 	case "https":
