@@ -6,6 +6,7 @@ package config
 import (
 	"fmt"
 	"net/textproto"
+	"slices"
 	"strings"
 )
 
@@ -16,6 +17,7 @@ type Reverse struct {
 	Location     Lines // location: beginnings of URLs and paths, or "~regexp", to what is there instead
 	CookieDomain Lines // cookie_domain: domains, or "~regexp"; "" drops it
 	CookiePath   Lines // cookie_path: beginnings of paths, or "~regexp"
+	CookieFlags  Lines // cookie_flags: names of cookies, or "~regexp", to flags
 }
 
 var requestHeadersSection = &section{
@@ -38,14 +40,32 @@ var reverseSection = &section{
 		{name: "location", field: "Location", form: formReverse, doc: "Beginnings of URLs and paths, and what is there instead."},
 		{name: "cookie_domain", field: "CookieDomain", form: formReverse, doc: "Domains, and what is there instead; an empty one leaves the attribute out."},
 		{name: "cookie_path", field: "CookiePath", form: formReverse, doc: "Beginnings of paths, and what is there instead."},
+		{name: "cookie_flags", field: "CookieFlags", form: formCookieFlags, doc: "Names of cookies, and the flags that they are to have, whatever the back end says: `secure`, `httponly`, `samesite=strict`, `samesite=lax`, `samesite=none`, and `nosecure`, `nohttponly`, `nosamesite` for those that they are not to have."},
 	},
 }
 
 var (
 	formRequestHeaders     = form{takes: `a table of headers: { X-Real-IP = "{client}" }`, empty: true, texts: true, check: checkHeaderValue, name: checkRequestHeader}
 	formRequestHeaderNames = form{takes: `names of headers, like "Cookie"`, check: checkRequestHeaderName}
+	formCookieFlags        = form{takes: `a table of cookies and flags: { sessionid = "secure httponly samesite=lax", "~." = "secure" }`, name: checkMapKey, check: checkCookieFlags}
 	formReverse            = form{takes: `a table of texts: { "http://old.example/" = "/", "~^http://(.*)\\.internal" = "https://$1.example" }`, empty: true, name: checkMapKey, check: checkHeaderValue}
 )
+
+// CookieFlags are the words of cookie_flags. Package upstream knows the same: a test
+// of package server holds that.
+var CookieFlags = []string{"secure", "nosecure", "httponly", "nohttponly", "samesite=strict", "samesite=lax", "samesite=none", "nosamesite"}
+
+func checkCookieFlags(_, text string) (string, *refusal) {
+	for word := range strings.FieldsSeq(text) {
+		if !slices.Contains(CookieFlags, strings.ToLower(word)) {
+			return "", &refusal{quote(word) + " is no flag of a cookie", "there are " + strings.Join(CookieFlags, ", ")}
+		}
+	}
+	if strings.TrimSpace(text) == "" {
+		return "", &refusal{"says no flag", "there are " + strings.Join(CookieFlags, ", ")}
+	}
+	return text, nil
+}
 
 // checkRequestHeader refuses what is the connection's.
 func checkRequestHeader(text string) (string, *refusal) {

@@ -87,7 +87,7 @@ func reverseRules(c *config.Reverse) (*upstream.Reverse, error) {
 	for _, of := range []struct {
 		to   *[]upstream.ReverseRule
 		from config.Lines
-	}{{&v.Location, c.Location}, {&v.CookieDomain, c.CookieDomain}, {&v.CookiePath, c.CookiePath}} {
+	}{{&v.Location, c.Location}, {&v.CookieDomain, c.CookieDomain}, {&v.CookiePath, c.CookiePath}, {&v.CookieFlags, c.CookieFlags}} {
 		for _, line := range of.from {
 			rule := upstream.ReverseRule{From: line.Name, To: line.Value}
 			if expr, ok := strings.CutPrefix(line.Name, "~"); ok {

@@ -10,11 +10,20 @@ import (
 
 	"millrace/internal/accesslog"
 	"millrace/internal/config"
+	"millrace/internal/upstream"
 )
 
 func TestLogNames(t *testing.T) {
 	if !slices.Equal(config.LogNames, accesslog.Names) {
 		t.Errorf("package config knows %q, package accesslog %q", config.LogNames, accesslog.Names)
+	}
+}
+
+func TestCookieFlags(t *testing.T) {
+	for _, word := range config.CookieFlags {
+		if !upstream.CookieFlag(word) {
+			t.Errorf("package upstream does not know %q", word)
+		}
 	}
 }
 

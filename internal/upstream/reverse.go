@@ -23,6 +23,7 @@ type Reverse struct {
 	Location     []ReverseRule // of Location, Content-Location and Refresh: whole URLs, or paths
 	CookieDomain []ReverseRule // of Set-Cookie; without a leading dot
 	CookiePath   []ReverseRule
+	CookieFlags  []ReverseRule // by the names of cookies: what To is of, see cookie_flags.go
 }
 
 // ReverseRule is one of Reverse.
@@ -193,9 +194,17 @@ func (v *reverse) refresh(value, host string) string {
 	return before + v.location(to, host) + after
 }
 
-// cookie rewrites the Domain and Path of a Set-Cookie header. A cookie whose
-// name begins with __Host- has no Domain and the path "/", by its name.
+// cookie rewrites a Set-Cookie header.
 func (v *reverse) cookie(value string) string {
+	if len(v.CookieFlags) == 0 {
+		return v.cookiePlace(value)
+	}
+	return v.cookieFlags(v.cookiePlace(value))
+}
+
+// cookiePlace rewrites the Domain and Path of a cookie. One whose name begins with
+// __Host- has no Domain and the path "/", by its name.
+func (v *reverse) cookiePlace(value string) string {
 	pair, attributes, ok := strings.Cut(value, ";")
 	if !ok || strings.HasPrefix(strings.ToLower(strings.TrimSpace(pair)), "__host-") {
 		return value

@@ -11,6 +11,30 @@ func testReverse(mount string, c Reverse) *reverse {
 	return newReverse(&c, mount, []Server{{Address: "10.0.0.1:80"}, {Address: "Back.internal:8080"}, {Address: "[::1]:443"}, {Address: "unix:/run/x"}})
 }
 
+func TestCookieFlags(t *testing.T) {
+	v := testReverse("", Reverse{CookieFlags: []ReverseRule{
+		{From: "session", To: "secure httponly samesite=lax"},
+		{Regexp: regexp.MustCompile("^open_"), To: "nosecure nohttponly nosamesite"},
+		{Regexp: regexp.MustCompile("."), To: "Secure"},
+	}})
+	for value, want := range map[string]string{
+		"session=1": "session=1; Secure; HttpOnly; SameSite=Lax",
+		"Session=1; Path=/; SameSite=None; secure":          "Session=1; Path=/; Secure; HttpOnly; SameSite=Lax",
+		"open_x=a=b; Secure;HttpOnly ; samesite; Max-Age=3": "open_x=a=b; Max-Age=3",
+		"other; Path=/": "other; Path=/; Secure",
+		"":              "",
+	} {
+		h := http.Header{"Set-Cookie": {value}}
+		v.apply(h, "site.example", nil)
+		if got := h.Get("Set-Cookie"); got != want {
+			t.Errorf("%q: %q, want %q", value, got, want)
+		}
+	}
+	if CookieFlag("secure;") || !CookieFlag("SameSite=Strict") {
+		t.Error("a word that is no flag is one, or one that is is none")
+	}
+}
+
 func TestReverseLocation(t *testing.T) {
 	for _, test := range []struct{ mount, value, want string }{
 		// A back end's own address becomes the site.

@@ -67,7 +67,7 @@ var refused = map[string][2]string{
 	"proxy_bind": {"the address that connections go out from is the system's", "leave it out"}, "fastcgi_bind": {"the address that connections go out from is the system's", "leave it out"}, "uwsgi_bind": {"the address that connections go out from is the system's", "leave it out"}, "scgi_bind": {"the address that connections go out from is the system's", "leave it out"}, "grpc_bind": {"the address that connections go out from is the system's", "leave it out"},
 	"proxy_method": {"a request keeps its method", "leave it out"}, "proxy_set_body": {"a request keeps its body", "leave it out"}, "proxy_store": {"responses are not stored as files", "the cache of a route keeps them: cache (docs/cache.md)"}, "proxy_limit_rate": {"responses have no rate", "leave it out"},
 	"sticky": {"it is of nginx's commercial version", "write sticky of [upstream.NAME] in the TOML"}, "ssl_crl": {"lists of revoked certificates are not looked at", "take the certificates' authority out of ssl_client_certificate"}, "ssl_ocsp": {"it is not asked whether the certificates of clients are revoked", "take out of ssl_client_certificate whom you do not trust"}, "ssl_password_file": {"keys have no passwords here", "write the key without one: openssl pkey"}, "ssl_early_data": {"no early data is taken, as it can be sent again by anyone", "leave it out"},
-	"uwsgi_modifier1": {"requests are of uWSGI's kind 0", "leave it out"}, "uwsgi_modifier2": {"requests are of uWSGI's kind 0", "leave it out"}, "proxy_cookie_flags": {"flags of cookies are the app's own", "have the app set them"}, "if_modified_since": {"dates are compared as HTTP has it", "leave it out"},
+	"uwsgi_modifier1": {"requests are of uWSGI's kind 0", "leave it out"}, "uwsgi_modifier2": {"requests are of uWSGI's kind 0", "leave it out"}, "if_modified_since": {"dates are compared as HTTP has it", "leave it out"},
 	"max_headers": {"max_header bounds the head of a request", "leave it out"},
 }
 
@@ -87,7 +87,7 @@ var carried = strings.Fields(`
 	ssl ssl_certificate ssl_certificate_key ssl_protocols ssl_client_certificate ssl_verify_client ssl_reject_handshake set_real_ip_from real_ip_header
 	proxy_pass fastcgi_pass scgi_pass uwsgi_pass grpc_pass stub_status empty_gif hash ip_hash least_conn random least_time
 	fastcgi_param scgi_param uwsgi_param fastcgi_index fastcgi_split_path_info
-	proxy_set_header grpc_set_header proxy_redirect proxy_cookie_domain proxy_cookie_path proxy_hide_header fastcgi_hide_header uwsgi_hide_header scgi_hide_header grpc_hide_header
+	proxy_set_header grpc_set_header proxy_redirect proxy_cookie_domain proxy_cookie_path proxy_cookie_flags proxy_hide_header fastcgi_hide_header uwsgi_hide_header scgi_hide_header grpc_hide_header
 	proxy_connect_timeout proxy_read_timeout fastcgi_connect_timeout fastcgi_read_timeout uwsgi_connect_timeout uwsgi_read_timeout scgi_connect_timeout scgi_read_timeout grpc_connect_timeout grpc_read_timeout
 	proxy_buffering fastcgi_buffering uwsgi_buffering scgi_buffering proxy_request_buffering fastcgi_request_buffering uwsgi_request_buffering scgi_request_buffering
 	proxy_intercept_errors fastcgi_intercept_errors uwsgi_intercept_errors scgi_intercept_errors grpc_intercept_errors proxy_ignore_headers fastcgi_ignore_headers uwsgi_ignore_headers scgi_ignore_headers grpc_ignore_headers
@@ -135,7 +135,7 @@ func (a *adapter) dispose(d *directive) {
 // off reports whether a directive turns off what is not there.
 func off(d *directive) bool {
 	switch d.name {
-	case "ssi", "charset", "override_charset", "userid", "image_filter", "mirror", "disable_symlinks", "perl", "slice", "ssl_early_data", "proxy_bind", "fastcgi_bind", "uwsgi_bind", "scgi_bind", "proxy_store", "fastcgi_store", "create_full_put_path", "dav_methods", "random_index", "http2_push", "underscores_in_headers", "gunzip", "source_charset", "proxy_cookie_flags", "proxy_cache_lock", "proxy_cache_bypass", "ssl_ocsp":
+	case "ssi", "charset", "override_charset", "userid", "image_filter", "mirror", "disable_symlinks", "perl", "slice", "ssl_early_data", "proxy_bind", "fastcgi_bind", "uwsgi_bind", "scgi_bind", "proxy_store", "fastcgi_store", "create_full_put_path", "dav_methods", "random_index", "http2_push", "underscores_in_headers", "gunzip", "source_charset", "proxy_cache_lock", "proxy_cache_bypass", "ssl_ocsp":
 		return len(d.args) == 1 && (d.arg(0) == "off" || d.arg(0) == "0")
 	case "limit_rate_after", "uwsgi_modifier1", "uwsgi_modifier2", "proxy_limit_rate", "fastcgi_limit_rate", "scgi_limit_rate", "uwsgi_limit_rate":
 		return d.arg(0) == "0"

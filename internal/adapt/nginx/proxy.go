@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"millrace/internal/adapt/document"
+	"millrace/internal/config"
 )
 
 // pass makes the routes of a back end.
@@ -376,9 +377,44 @@ func (s *site) reverse(r *route, base, uri string, st state) {
 			t.Set(of[1], table, l.last(of[0]).at)
 		}
 	}
+	if flags := s.cookieFlags(l); !flags.Empty() {
+		t.Set("cookie_flags", flags, l.last("proxy_cookie_flags").at)
+	}
 	if !t.Empty() {
 		r.set("reverse", t, at)
 	}
+}
+
+// cookieFlags is proxy_cookie_flags.
+func (s *site) cookieFlags(l *level) *document.Table {
+	t := document.Inline()
+	for _, d := range l.find("proxy_cookie_flags") {
+		name := d.arg(0)
+		switch {
+		case name == "off":
+			continue
+		case strings.Contains(name, "$") && !strings.HasPrefix(name, "~") || len(d.args) < 2:
+			s.a.problem(d.argAt(0), fmt.Sprintf("proxy_cookie_flags %s is not carried over", strings.Join(d.words(), " ")), "write the cookie's name and its flags")
+			continue
+		}
+		for i, w := range d.args[1:] {
+			if !slices.Contains(config.CookieFlags, strings.ToLower(w.text)) {
+				s.a.problem(d.argAt(i+1), fmt.Sprintf("the parameter %q is unknown", w.text), "there are "+strings.Join(config.CookieFlags, ", "))
+			}
+		}
+		if expr, is := strings.CutPrefix(name, "~"); is {
+			p, bad := newPattern(strings.TrimPrefix(expr, "*"), strings.HasPrefix(expr, "*"))
+			if bad != nil || p.except != "" {
+				s.a.problem(d.argAt(0), fmt.Sprintf("proxy_cookie_flags of %q is not carried over", name), "write the cookie's name")
+				continue
+			}
+			name = "~" + p.expr
+		}
+		if t.Get(name) == nil { // the first holds
+			t.Set(name, strings.Join(d.words()[1:], " "), d.at)
+		}
+	}
+	return t
 }
 
 // replacement is one line of a table of reverse.
