@@ -163,7 +163,7 @@ echo ready >>got; while :; do sleep 0.02; done`)
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("%v: %s", err, errs)
 	}
-	s.state("sv/a", "down d")
+	s.left("sv/a", "down d")
 }
 
 // childrenOf are the states of a process's children.

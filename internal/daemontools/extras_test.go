@@ -204,9 +204,9 @@ func TestStop(t *testing.T) {
 		t.Errorf("the log has %q", got)
 	}
 	for _, name := range []string{"db", "web"} {
-		s.state("sv/"+name, "down d")
+		s.left("sv/"+name, "down d")
 	}
-	s.state("sv/web/log", "down u") // it ended by itself
+	s.left("sv/web/log", "down u") // it ended by itself
 	if b.cmd.ProcessState.ExitCode() != 0 {
 		t.Error(b.cmd.ProcessState)
 	}
@@ -250,7 +250,7 @@ func TestStopDeaf(t *testing.T) {
 	}
 	b.end()
 	for _, name := range []string{"db", "deaf"} {
-		s.state("sv/"+name, "down d")
+		s.left("sv/"+name, "down d")
 		s.holds("sv/"+name+"/ended", "9")
 	}
 	if b.cmd.ProcessState.ExitCode() != 0 {
@@ -284,7 +284,7 @@ func TestBoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.end()
-	s.state("sv/a", "down d")
+	s.left("sv/a", "down d")
 }
 
 // TestNobodyListens: svscan goes on when who reads its stderr is gone.

@@ -13,10 +13,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"millrace/internal/testkit"
 )
 
 // mix is which programs a scenario is played with: folders of links.
@@ -117,22 +118,7 @@ type began struct {
 }
 
 // lines is a buffer of what is written to it.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
+type lines struct{ testkit.Output }
 
 // begin starts a program. It is killed at the end, with what it runs.
 func (s *stage) begin(args ...string) *began {
@@ -187,6 +173,14 @@ func (b *began) end() {
 // wanted, and "paused". Then it tells the status, the time and pid apart.
 func (s *stage) state(service, state string) Status {
 	s.Helper()
+	return s.status(service, state, true)
+}
+
+// left is state for a service whose supervise has ended.
+func (s *stage) left(service, state string) { s.Helper(); s.status(service, state, false) }
+
+func (s *stage) status(service, state string, supervised bool) Status {
+	s.Helper()
 	var last Status
 	until(s, service+" is "+state+"\n"+s.told.String(), func() bool {
 		text, err := os.ReadFile(filepath.Join(s.dir, service, "supervise/status"))
@@ -208,6 +202,9 @@ func (s *stage) state(service, state string) Status {
 		}
 		if strings.Join(words, " ") != state || len(text) != statusSize {
 			return false
+		}
+		if !supervised {
+			return true
 		}
 		// Both supervises write their first status before they read from ok,
 		// and svstat asks whether somebody reads from it.

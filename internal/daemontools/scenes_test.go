@@ -35,7 +35,7 @@ func scenes() []scene {
 			s.state("s", "up u")
 			s.run("svc", "-dx", "s")
 			b.end()
-			s.state("s", "down d")
+			s.left("s", "down d")
 			s.run("svstat", "s")
 			s.run("svok", "s")
 			s.run("svc", "-u", "s", ".", "nowhere")
@@ -68,7 +68,7 @@ func scenes() []scene {
 			s.state("s", "up")
 			s.run("svc", "-tx", "s")
 			b.end()
-			s.state("s", "down")
+			s.left("s", "down")
 		}},
 		{"paused and continued", false, func(s *stage) {
 			s.script("s/run", forever)

@@ -2,7 +2,6 @@ package pool
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"millrace/internal/testkit"
 )
 
 // pythons returns every CPython from 3.8 on that the machine has, by version.
@@ -70,22 +71,7 @@ func ends(t testing.TB) map[string]string {
 }
 
 // logBuffer is a log that a test can look into.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
+type logBuffer struct{ testkit.Output }
 
 // wait polls until the log holds every one of the texts on one line.
 func (l *logBuffer) wait(t testing.TB, texts ...string) {

@@ -10,9 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"millrace/internal/testkit"
 )
 
 var modified = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
@@ -48,22 +49,7 @@ func world(t *testing.T) string {
 }
 
 // logged is a log that can be looked at.
-type logged struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Buffer.Write(b)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Buffer.String()
-}
+type logged struct{ testkit.Output }
 
 // site answers for X-Accel-Redirect.
 func site(w http.ResponseWriter, r *http.Request, uri string) error {
