@@ -179,26 +179,11 @@ func mixed(ctx context.Context, s *settings) error {
 	with := *s
 	with.workers = max(2, s.workers)
 	peers := peersNamed(s, "millrace", baseline, "granian", "nginx + gunicorn")
-	running := make([]*stack, len(peers))
-	missed := make([]string, len(peers))
 	short := make([][]time.Duration, len(peers))
-	defer func() {
-		for _, st := range running {
-			if st != nil {
-				st.stop()
-			}
-		}
-	}()
-	for i, p := range peers {
-		var err error
-		running[i], err = p.start(ctx, &with, j)
-		var missing *missingError
-		switch {
-		case errors.As(err, &missing):
-			missed[i] = err.Error()
-		case err != nil:
-			return err
-		}
+	running, missed, err := startAll(ctx, &with, j, peers)
+	defer stopAll(running)
+	if err != nil {
+		return err
 	}
 	for round := range s.rounds {
 		for i, st := range running {

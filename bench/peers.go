@@ -44,6 +44,30 @@ func (p peer) entrant(j job) entrant {
 	return entrant{p.name, func(ctx context.Context, s *settings) (loaded, error) { return p.start(ctx, s, j) }}
 }
 
+// startAll starts the stacks of some peers. One that can't be had is nil, and what
+// is missed says why. Those that run are the caller's to stop, also with an error.
+func startAll(ctx context.Context, s *settings, j job, peers []peer) (running []*stack, missed []string, err error) {
+	running, missed = make([]*stack, len(peers)), make([]string, len(peers))
+	for i, p := range peers {
+		var missing *missingError
+		switch running[i], err = p.start(ctx, s, j); {
+		case errors.As(err, &missing):
+			missed[i] = err.Error()
+		case err != nil:
+			return running, missed, err
+		}
+	}
+	return running, missed, nil
+}
+
+func stopAll(running []*stack) {
+	for _, st := range running {
+		if st != nil {
+			st.stop()
+		}
+	}
+}
+
 // missingError is a stack that can't be had on this machine: a row of the
 // table, not a failure.
 type missingError struct{ what string }

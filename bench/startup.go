@@ -79,26 +79,11 @@ func fork(ctx context.Context, s *settings) error {
 	with.workers = 1
 	j := job{app: "django_hello:application"}
 	peers := peersNamed(s, "millrace", baseline, "granian", "gunicorn")
-	running := make([]*stack, len(peers))
 	forked, answered := make([][]time.Duration, len(peers)), make([][]time.Duration, len(peers))
-	missed := make([]string, len(peers))
-	defer func() {
-		for _, st := range running {
-			if st != nil {
-				st.stop()
-			}
-		}
-	}()
-	for i, p := range peers {
-		var err error
-		running[i], err = p.start(ctx, &with, j)
-		var missing *missingError
-		switch {
-		case errors.As(err, &missing):
-			missed[i] = err.Error()
-		case err != nil:
-			return err
-		}
+	running, missed, err := startAll(ctx, &with, j, peers)
+	defer stopAll(running)
+	if err != nil {
+		return err
 	}
 	for range s.rounds * forks {
 		for i, st := range running {

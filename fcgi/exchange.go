@@ -255,21 +255,9 @@ func lost(err error) bool {
 
 // head reads up to the end of the response's head.
 func (x *exchange) head() (*gateway.Head, error) {
-	r := headReader{most: or(x.s.c.MaxHead, gateway.DefaultMaxHead)}
-	for {
-		part, err := x.next()
-		if err == errEnd {
-			err = r.cut()
-		}
-		if err != nil {
-			return nil, err
-		}
-		head, rest, err := r.add(part)
-		if head != nil || err != nil {
-			x.pending = rest
-			return head, err
-		}
-	}
+	head, rest, err := readHead(or(x.s.c.MaxHead, gateway.DefaultMaxHead), x.next)
+	x.pending = rest
+	return head, err
 }
 
 // errEnd is the proper end of a response.

@@ -9,6 +9,25 @@ import (
 	"millrace/gateway"
 )
 
+// readHead reads parts up to the end of a head of so many bytes at most; rest is
+// what follows it in the last.
+func readHead(most int, next func() ([]byte, error)) (head *gateway.Head, rest []byte, err error) {
+	r := headReader{most: most}
+	for {
+		part, err := next()
+		if err == errEnd {
+			err = r.cut()
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		head, rest, err := r.add(part)
+		if head != nil || err != nil {
+			return head, rest, err
+		}
+	}
+}
+
 // headReader collects a head. One that comes whole is not copied.
 type headReader struct {
 	most int // bytes

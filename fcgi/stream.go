@@ -276,25 +276,15 @@ func (b *muxBody) inTime(read func(time.Time) error) error {
 
 // head reads up to the end of the response's head.
 func (b *muxBody) head() (*gateway.Head, error) {
-	r := headReader{most: or(b.s.m.c.MaxHead, gateway.DefaultMaxHead)}
-	for {
-		var part []byte
-		err := b.inTime(func(deadline time.Time) (err error) {
+	head, rest, err := readHead(or(b.s.m.c.MaxHead, gateway.DefaultMaxHead), func() (part []byte, err error) {
+		err = b.inTime(func(deadline time.Time) (err error) {
 			part, err = b.s.stdout.grab(deadline)
 			return err
 		})
-		if err == errEnd {
-			err = r.cut()
-		}
-		if err != nil {
-			return nil, err
-		}
-		head, rest, err := r.add(part)
-		if head != nil || err != nil {
-			b.pending = rest
-			return head, err
-		}
-	}
+		return part, err
+	})
+	b.pending = rest
+	return head, err
 }
 
 // explain finds the error that counts.

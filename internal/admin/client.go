@@ -84,15 +84,9 @@ func (c *Client) PID(ctx context.Context) (int, error) {
 // Reload returns when the new generation serves. The error is a *Failure if
 // the server could not.
 func (c *Client) Reload(ctx context.Context) (notes []string, err error) {
-	body, err := c.do(ctx, http.MethodPost, "reload")
-	if err != nil {
-		return nil, err
-	}
 	var r reply
-	if err := json.Unmarshal(body, &r); err != nil {
-		return nil, c.garbled(err)
-	}
-	return r.Notes, nil
+	err = c.ask(ctx, "reload", nil, &r)
+	return r.Notes, err
 }
 
 // Upgrade returns when the next program serves. The error is a *Failure if it
@@ -105,36 +99,16 @@ func (c *Client) Upgrade(ctx context.Context) error {
 // Maintain switches maintenance on or off. The error is a *Failure if the
 // server could not.
 func (c *Client) Maintain(ctx context.Context, m Maintenance) (notes []string, err error) {
-	asked, err := json.Marshal(m)
-	if err != nil {
-		return nil, err
-	}
-	body, err := c.send(ctx, http.MethodPost, "maintenance", bytes.NewReader(asked))
-	if err != nil {
-		return nil, err
-	}
 	var r reply
-	if err := json.Unmarshal(body, &r); err != nil {
-		return nil, c.garbled(err)
-	}
-	return r.Notes, nil
+	err = c.ask(ctx, "maintenance", m, &r)
+	return r.Notes, err
 }
 
 // Purge removes cached responses, and returns how many.
 func (c *Client) Purge(ctx context.Context, p Purge) (int, error) {
-	asked, err := json.Marshal(p)
-	if err != nil {
-		return 0, err
-	}
-	body, err := c.send(ctx, http.MethodPost, "purge", bytes.NewReader(asked))
-	if err != nil {
-		return 0, err
-	}
 	var r purged
-	if err := json.Unmarshal(body, &r); err != nil {
-		return 0, c.garbled(err)
-	}
-	return r.Purged, nil
+	err := c.ask(ctx, "purge", p, &r)
+	return r.Purged, err
 }
 
 // Stop returns when the server has stopped.
@@ -144,6 +118,26 @@ func (c *Client) Stop(ctx context.Context) error {
 		return nil // it is gone: stopped at once by somebody else
 	}
 	return err
+}
+
+// ask has the server do something, and reads what it replies. asked may be nil.
+func (c *Client) ask(ctx context.Context, path string, asked, reply any) error {
+	var sent io.Reader
+	if asked != nil {
+		b, err := json.Marshal(asked)
+		if err != nil {
+			return err
+		}
+		sent = bytes.NewReader(b)
+	}
+	body, err := c.send(ctx, http.MethodPost, path, sent)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, reply); err != nil {
+		return c.garbled(err)
+	}
+	return nil
 }
 
 func (c *Client) do(ctx context.Context, method, path string) ([]byte, error) {

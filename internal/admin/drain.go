@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -37,17 +36,7 @@ func handleDrain(b Backend) http.HandlerFunc {
 // DrainServer drains a server of a group of back ends, or ends that. The error
 // is a *Failure if the server could not.
 func (c *Client) DrainServer(ctx context.Context, d Drain) (notes []string, err error) {
-	asked, err := json.Marshal(d)
-	if err != nil {
-		return nil, err
-	}
-	body, err := c.send(ctx, http.MethodPost, "drain", bytes.NewReader(asked))
-	if err != nil {
-		return nil, err
-	}
 	var r reply
-	if err := json.Unmarshal(body, &r); err != nil {
-		return nil, c.garbled(err)
-	}
-	return r.Notes, nil
+	err = c.ask(ctx, "drain", d, &r)
+	return r.Notes, err
 }
