@@ -163,19 +163,25 @@ func dotless(expr string) string {
 	return b.String()
 }
 
+// belowFolder is what a pattern of folders says below a folder that the beginning
+// of it matches; "": nothing.
+func belowFolder(pattern, folder string) string {
+	parts, n := strings.Split(pattern, "/"), strings.Count(folder, "/")+1
+	if len(parts) <= n || !tried("^"+glob(strings.Join(parts[:n], "/"), false)+"$", folder) {
+		return ""
+	}
+	return strings.Join(parts[n:], "/")
+}
+
 // folderExpr is an expression on paths for a <DirectoryMatch>, or one with a *.
 func (l *lowering) folderExpr(s *section, a area) string {
 	base := strings.TrimSuffix(a.m.prefix, "/")
 	if !s.regexp {
 		pattern, ok := strings.CutPrefix(s.pattern, a.m.folder+"/")
 		if !ok {
-			if !isGlob(strings.SplitN(s.pattern, "/", 3)[1]) && !strings.HasPrefix(a.m.folder, strings.SplitN(s.pattern, "*", 2)[0]) {
+			if pattern = belowFolder(s.pattern, a.m.folder); pattern == "" {
 				return ""
 			}
-			if tried("^"+glob(s.pattern, false)+"$", a.folder) {
-				return ""
-			}
-			return ""
 		}
 		return "^" + regexp.QuoteMeta(base) + "/" + glob(pattern, false) + "/"
 	}
