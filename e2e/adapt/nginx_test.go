@@ -115,7 +115,7 @@ func nginxSites() []site {
 			generic([]string{"/", "/some/path", "/about.html", "/port/x", "/page.php", "/sub/index.php", "/missing.php", "/mounted/a/b?lang=de", "/mounted/", "/scgi/x", "/uwsgi/x",
 				"/http/x", "/http/stripped/x", "/http/moved/x/y", "/http/redirect/", "/http/one", "/http/spare/x", "/asked/x"}),
 			told("/app"), told("/port/"), told("/scgi/"), told("/uwsgi/"), told("/http/x"), told("/http/moved/"), told("/http/redirect/"), told("/http/errors/"),
-			each(request{kind: "auth", header: "X-Word: sesame\n"}, "/asked/", "/asked/x?y=1"), each(request{kind: "auth"}, "/asked/", "/ask"),
+			each(request{kind: "auth", header: "X-Word: sesame\n"}, "/asked/", "/asked/x?y=1"), each(request{kind: "auth"}, "/asked/", "/ask", "/asked/login/x?y=1"), each(request{kind: "auth", header: "X-Word: sesame\n"}, "/asked/login/x", "/asked/login/?do=status&code=403"),
 			[]request{
 				{target: "/app?do=sendfile&header=X-Accel-Redirect&file=/protected/sent.txt", kind: "sendfile"}, {target: "/app?do=sendfile&header=X-Accel-Redirect&file=/protected/missing", kind: "sendfile"},
 				{target: "/app?do=sendfile&file=/etc/passwd", kind: "sendfile"}, {target: "/http/x?do=sendfile&header=X-Accel-Redirect&file=/protected/sent.txt", kind: "sendfile"},

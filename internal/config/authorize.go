@@ -28,7 +28,8 @@ type Auth struct {
 	CacheBy      []string      // cache_by: texts with placeholders that an answer depends on; nil: all that is told
 	CacheEntries int           // cache_entries: answers that are kept; default 4096
 
-	Satisfy string // satisfy: "all" (default) or "any" of basic_auth and this
+	Satisfy    string // satisfy: "all" (default) or "any" of basic_auth and this
+	ErrorPages bool   // error_pages: whether error_pages take the place of refusals
 }
 
 // Filter has an app or back ends work over the answers of a route.
@@ -63,6 +64,7 @@ var authSection = &section{
 		{name: "cache_by", field: "CacheBy", form: formCacheBy, doc: "Texts with placeholders that an answer depends on, like `[\"{cookie.sessionid}\", \"{path}\"]`: where all are the same, so is the answer. Without it: all that whoever is asked is told: method, host, path, query, the client's address, and every header but those of conditions, ranges and encodings."},
 		{name: "cache_entries", field: "CacheEntries", form: formCount, def: "4096", doc: "Answers that are kept at a time; then the oldest goes."},
 		{name: "satisfy", field: "Satisfy", form: formSatisfy, def: `"all"`, doc: "Beside `basic_auth`: `all`: both must let pass; `any`: a request with a name and a password is judged by these alone, and any other by this."},
+		{name: "error_pages", field: "ErrorPages", form: formBool, def: "false", doc: "Whether `error_pages` take the place of a refusal, as they do of an error that is the server's own, also where those of apps stay as they are."},
 	},
 }
 

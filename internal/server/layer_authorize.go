@@ -50,7 +50,7 @@ func layerAuthorize(b *builder, at *place, next http.Handler) (http.Handler, err
 	if o.Authorizer || c.User != "" {
 		*at.needs |= placeholder.NeedsUser // for the log
 	}
-	if at.site.HasErrorPages() {
+	if at.site.HasErrorPages() && !c.ErrorPages {
 		o.Refused = respond.AppAnswers
 	}
 	h := o.Wrap(next)

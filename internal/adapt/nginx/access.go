@@ -101,7 +101,12 @@ func (s *site) secrets(a *access, password, asks *document.Table, satisfyAny boo
 	if satisfyAny && password != nil {
 		asks.Set("satisfy", "any", l.at)
 	}
-	if path, alone := asks.Get("path").(string); alone && asks.Get("headers") == nil && asks.Get("satisfy") == nil {
+	for _, d := range l.find("error_page") {
+		if words := d.words(); slices.Contains(words, "401") || slices.Contains(words, "403") {
+			asks.Set("error_pages", true, d.at) // a refusal is nginx's own error
+		}
+	}
+	if path, alone := asks.Get("path").(string); alone && asks.Get("headers") == nil && asks.Get("satisfy") == nil && asks.Get("error_pages") == nil {
 		a.set("auth", path, l.at)
 		return
 	}
