@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"millrace/internal/admin"
@@ -25,21 +23,8 @@ not through a stop. With --app or --site it is for that alone.`,
 			return atMost(2)(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := dial(control, args[1:])
-			if err != nil {
-				return err
-			}
-			defer c.Close()
 			asked.On = args[0] == "on"
-			notes, err := c.Maintain(cmd.Context(), asked)
-			if err != nil {
-				return err
-			}
-			for _, n := range notes {
-				fmt.Fprintln(cmd.OutOrStdout(), "note: "+n)
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "maintenance is "+args[0])
-			return err
+			return ask(cmd, control, args[1:], "maintenance is "+args[0], func(c *admin.Client) ([]string, error) { return c.Maintain(cmd.Context(), asked) })
 		},
 	}
 	controlFlag(cmd, &control)

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
+
+	"millrace/internal/admin"
 )
 
 func reloadCommand() *cobra.Command {
@@ -17,20 +17,7 @@ command waits for that. If an app can't be imported, the old one serves on: its
 traceback is printed, and the exit status is 1.`,
 		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := dial(control, args)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			notes, err := c.Reload(cmd.Context())
-			if err != nil {
-				return err
-			}
-			for _, n := range notes {
-				fmt.Fprintln(cmd.OutOrStdout(), "note: "+n)
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "reloaded")
-			return err
+			return ask(cmd, control, args, "reloaded", func(c *admin.Client) ([]string, error) { return c.Reload(cmd.Context()) })
 		},
 	}
 	controlFlag(cmd, &control)

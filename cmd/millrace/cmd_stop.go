@@ -1,9 +1,9 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
+
+	"millrace/internal/admin"
 )
 
 func stopCommand() *cobra.Command {
@@ -15,16 +15,7 @@ func stopCommand() *cobra.Command {
 shutdown_timeout), and to stop. The command waits for that.`,
 		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := dial(control, args)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			if err := c.Stop(cmd.Context()); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "stopped")
-			return err
+			return ask(cmd, control, args, "stopped", func(c *admin.Client) ([]string, error) { return nil, c.Stop(cmd.Context()) })
 		},
 	}
 	controlFlag(cmd, &control)

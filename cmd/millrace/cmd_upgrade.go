@@ -1,9 +1,9 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
+
+	"millrace/internal/admin"
 )
 
 func upgradeCommand() *cobra.Command {
@@ -17,16 +17,7 @@ request is lost; the configuration is read anew. The command waits until the new
 program serves. If it cannot start, the old one serves on, and the exit status is 1.`,
 		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := dial(control, args)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			if err := c.Upgrade(cmd.Context()); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "upgraded")
-			return err
+			return ask(cmd, control, args, "upgraded", func(c *admin.Client) ([]string, error) { return nil, c.Upgrade(cmd.Context()) })
 		},
 	}
 	controlFlag(cmd, &control)

@@ -11,9 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -52,12 +50,8 @@ func (k kept) RemovePID() {} // the keeper does, at its own end
 func serveFront(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGQUIT, syscall.SIGHUP, reopenSignal)
-	defer signal.Stop(signals)
-	h := &signalHandler{signals: signals, cancel: cancel, done: make(chan struct{})}
-	go h.run()
-	defer close(h.done)
+	h := handleSignals(cancel)
+	defer h.end()
 	tuneMemory()
 	go giveBack(ctx)
 

@@ -5,13 +5,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"os/signal"
 	"sync/atomic"
-	"syscall"
 
 	"millrace/internal/server"
 	"millrace/internal/systemd"
@@ -36,12 +32,8 @@ func (s *service) run(ctx context.Context) error {
 	// From here on a signal ends a look at the project as well.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGQUIT, syscall.SIGHUP, reopenSignal)
-	defer signal.Stop(signals)
-	h := &signalHandler{signals: signals, cancel: cancel, done: make(chan struct{})}
-	go h.run()
-	defer close(h.done)
+	h := handleSignals(cancel)
+	defer h.end()
 
 	tuneMemory()
 	sd := systemd.Take()
@@ -129,67 +121,4 @@ func (s *service) watchFiles(ctx context.Context, srv *server.Server, current *a
 		log.Info("a file has changed; reloading")
 		_, _ = srv.Reload(ctx) // says in the log how it went
 	})
-}
-
-// signalHandler acts on signals from before the server is there to its end.
-type signalHandler struct {
-	signals <-chan os.Signal
-	cancel  context.CancelFunc
-	done    chan struct{}
-	serving atomic.Pointer[handled]
-}
-
-// handled is what a signal acts on once there is a server.
-type handled struct {
-	ctx    context.Context
-	srv    *server.Server
-	errors *errorLog
-	log    *slog.Logger
-	also   func() error // opened anew as well; may be nil
-}
-
-func (h *signalHandler) run() {
-	stopping := false
-	for {
-		select {
-		case <-h.done:
-			return
-		case sig := <-h.signals:
-			s := h.serving.Load()
-			switch sig {
-			case syscall.SIGHUP:
-				if s != nil {
-					s.reopen()
-					go s.srv.Reload(s.ctx) // says in the log how it went
-				}
-			case reopenSignal:
-				if s != nil {
-					s.reopen()
-				}
-			default:
-				if stopping && s != nil {
-					s.srv.Abort()
-				}
-				stopping = true
-				if s != nil {
-					s.log.Info(fmt.Sprintf("%v: letting running requests end; the same again stops at once", sig))
-				}
-				h.cancel()
-			}
-		}
-	}
-}
-
-func (s *handled) reopen() {
-	if err := s.errors.reopen(); err != nil {
-		s.log.Error("cannot open the error log anew; the old one is kept", "error", err)
-	}
-	if s.also != nil {
-		if err := s.also(); err != nil {
-			s.log.Error("cannot open a log anew; the old one is kept", "error", err)
-		}
-	}
-	if err := s.srv.ReopenLogs(); err != nil {
-		s.log.Error("cannot open an access log anew", "error", err)
-	}
 }
