@@ -115,7 +115,7 @@ func TestAttachedPrograms(t *testing.T) {
 	}
 	s.waitFor("the programs run", all)
 	s.waitFor("what they print is in the log", func() bool {
-		return s.log.has(regexp.MustCompile(`msg="works in ` + regexp.QuoteMeta(dir) + ` for mail" app=main program=mail pid=` + fmt.Sprint(first["mail"][0]) + "\n"))
+		return s.log.Has(regexp.MustCompile(`msg="works in ` + regexp.QuoteMeta(dir) + ` for mail" app=main program=mail pid=` + fmt.Sprint(first["mail"][0]) + "\n"))
 	})
 
 	victim := first["mail"][0]
@@ -128,7 +128,7 @@ func TestAttachedPrograms(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	}
-	if !s.log.has(regexp.MustCompile(`msg="an attached program has ended; it is started again" app=main program=mail how="killed by SIGKILL"`)) {
+	if !s.log.Has(regexp.MustCompile(`msg="an attached program has ended; it is started again" app=main program=mail how="killed by SIGKILL"`)) {
 		t.Error("the log does not say that it has ended")
 	}
 
@@ -197,7 +197,7 @@ cron = ['* * * * * echo "$WHO in $(pwd) at $(date +\%S)"', "* * * * * exit 7", "
 	s.run("reload")
 	deadline := time.After(limit + 15*time.Second)
 	done := regexp.MustCompile(`level=INFO msg="(first|second) in ` + regexp.QuoteMeta(s.dir) + ` at 0[0-9]" app=main cron=`)
-	for b = s.beside(); !s.log.has(done) || b.Cron[0].Last == nil || b.Cron[1].Last == nil; b = s.beside() {
+	for b = s.beside(); !s.log.Has(done) || b.Cron[0].Last == nil || b.Cron[1].Last == nil; b = s.beside() {
 		select {
 		case <-deadline:
 			t.Fatalf("the jobs did not run: %+v", b.Cron)
@@ -207,7 +207,7 @@ cron = ['* * * * * echo "$WHO in $(pwd) at $(date +\%S)"', "* * * * * exit 7", "
 	if first, second := b.Cron[0].Last, b.Cron[1].Last; !first.OK || second.OK || second.How != "exited with status 7" {
 		t.Errorf("%+v %+v", first, second)
 	}
-	if !s.log.has(regexp.MustCompile(`level=ERROR msg="a cron job has failed" app=main cron="\* \* \* \* \* exit 7" how="exited with status 7"`)) {
+	if !s.log.Has(regexp.MustCompile(`level=ERROR msg="a cron job has failed" app=main cron="\* \* \* \* \* exit 7" how="exited with status 7"`)) {
 		t.Error("the log does not say that one has failed")
 	}
 }

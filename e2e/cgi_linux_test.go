@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 const (
@@ -261,7 +263,7 @@ func (s *server) waitForAfterEnd(condition func() bool) {
 		if condition() {
 			return
 		}
-		pause()
+		testkit.Pause()
 	}
 	s.t.Error("what the server had started goes on")
 }

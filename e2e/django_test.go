@@ -358,7 +358,7 @@ func TestDjangoSettingsThatFailAreShownAndMended(t *testing.T) {
 	appendTo(t, settings, "\nraise RuntimeError('no water in the settings')\n")
 	s := launch(t, folder, "--venv", venv)
 	s.waitFor("the traceback", func() bool { return strings.Contains(s.log.String(), "no water in the settings") })
-	s.waitFor("the address", func() bool { return s.log.has(bannerURL) })
+	s.waitFor("the address", func() bool { return s.log.Has(bannerURL) })
 	s.url = bannerURL.FindString(s.log.String())
 	get(t, client(t), s.url+"/", http.StatusServiceUnavailable)
 

@@ -24,6 +24,8 @@ import (
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
+
+	"millrace/internal/testkit"
 )
 
 // certify makes a certificate for names, in site.pem and site.key of a folder,
@@ -134,7 +136,7 @@ var (
 
 // TestFrontServer is the classic stack in one file.
 func TestFrontServer(t *testing.T) {
-	peer(t, "php-cgi")
+	testkit.Need(t, "php-cgi")
 	dir := newFrontSite(t).dir
 	trusted := certify(t, dir, "front.test", "*.front.test", "second.test")
 	s := asUsers(t, dir)

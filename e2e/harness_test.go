@@ -18,10 +18,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"millrace/internal/testkit"
 )
 
 // marker is in the environment of every server and of all that it starts.
@@ -41,45 +42,20 @@ var (
 
 func TestMain(m *testing.M) {
 	beProgram()
-	code, err := prepare(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "e2e:", err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(testkit.Main(m, prepare))
 }
 
-func prepare(m *testing.M) (int, error) {
-	var err error
-	if venv, err = filepath.Abs("../.cache/venv"); err != nil {
-		return 0, err
-	}
+func prepare(k testkit.Kit) error {
+	binary, venv = k.Millrace, k.Venv
 	if _, err := os.Stat(filepath.Join(venv, "bin", "python")); err != nil {
-		return 0, fmt.Errorf("%w: run scripts/setup.sh", err)
-	}
-	folder, err := os.MkdirTemp("", "millrace-e2e-")
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(folder)
-	binary = filepath.Join(folder, "millrace")
-	// Without what the compiler is told of hot code: that builds half as fast.
-	build := exec.Command("go", "build", "-pgo=off", "-o", binary, "../cmd/millrace")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("go build: %w\n%s", err, out)
+		return fmt.Errorf("%w: run scripts/setup.sh", err)
 	}
 	// A python3 that looks for another one takes as long as that one's start.
 	python, err := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output()
 	if err != nil {
-		return 0, fmt.Errorf("python3: %w", err)
+		return fmt.Errorf("python3: %w", err)
 	}
-	os.Setenv("PATH", filepath.Dir(strings.TrimSpace(string(python)))+":"+os.Getenv("PATH"))
-	// What the machine says of interpreters and settings is not the tests'.
-	for _, name := range []string{"VIRTUAL_ENV", "DJANGO_SETTINGS_MODULE", "PYTHONPATH"} {
-		os.Unsetenv(name)
-	}
-	return m.Run(), nil
+	return os.Setenv("PATH", filepath.Dir(strings.TrimSpace(string(python)))+":"+os.Getenv("PATH"))
 }
 
 // server is one running millrace.
@@ -88,7 +64,7 @@ type server struct {
 	dir string
 	id  string // marker's value
 	cmd *exec.Cmd
-	log *output
+	log *testkit.Output
 	url string // "http://127.0.0.1:PORT", without a slash at the end
 
 	ended chan struct{} // closed when the process has ended
@@ -114,7 +90,7 @@ func startWith(t *testing.T, dir string, least int, args ...string) *server {
 func (s *server) ready(least int) {
 	t := s.t
 	t.Helper()
-	s.waitFor("ready", func() bool { return s.log.has(readyLine) })
+	s.waitFor("ready", func() bool { return s.log.Has(readyLine) })
 	m := bannerURL.FindStringSubmatch(s.log.String())
 	if m == nil {
 		t.Fatalf("no address in the banner:\n%s", s.log)
@@ -140,27 +116,38 @@ func launch(t *testing.T, dir string, args ...string) *server {
 // arguments are.
 func launchBy(t *testing.T, through []string, dir string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: dir, log: &output{}, ended: make(chan struct{}), id: fmt.Sprintf("%d-%s-%d", os.Getpid(), t.Name(), time.Now().UnixNano())}
 	all := []string{"serve"}
 	if _, err := os.Stat(filepath.Join(dir, "millrace.toml")); err != nil { // which says itself where to listen
 		all = append(all, "--listen", "127.0.0.1:0")
 	}
 	all = append(append(slices.Clone(through), binary), append(all, args...)...)
-	s.cmd = exec.Command(all[0], all[1:]...)
-	s.cmd.Dir = dir
-	s.cmd.Env = append(os.Environ(), marker+"="+s.id)
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	// A process left behind may hold the output open; that is found below.
-	s.cmd.WaitDelay = 5 * time.Second
-	if err := s.cmd.Start(); err != nil {
+	return begin(t, dir, exec.Command(all[0], all[1:]...))
+}
+
+// begin starts a server by a command, in a folder if one is named. cmd.Env is
+// added to the environment.
+func begin(t *testing.T, dir string, cmd *exec.Cmd) *server {
+	t.Helper()
+	s := &server{t: t, dir: dir, id: newID(t), cmd: cmd, log: &testkit.Output{}, ended: make(chan struct{})}
+	cmd.Dir = dir
+	cmd.Env = append(append(os.Environ(), marker+"="+s.id), cmd.Env...)
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	// A process left behind may hold the output open; that is found by stop.
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
-		s.cmd.Wait()
+		_ = cmd.Wait() // how it ended is seen in ProcessState
 		close(s.ended)
 	}()
 	t.Cleanup(s.stop)
 	return s
+}
+
+// newID is a value for marker.
+func newID(t *testing.T) string {
+	return fmt.Sprintf("%d-%s-%d", os.Getpid(), t.Name(), time.Now().UnixNano())
 }
 
 func (s *server) stop() {
@@ -184,7 +171,7 @@ func (s *server) stop() {
 	deadline := time.Now().Add(limit)
 	left := s.processes()
 	for len(left) > 0 && time.Now().Before(deadline) {
-		pause()
+		testkit.Pause()
 		left = s.processes()
 	}
 	for pid, line := range left {
@@ -225,25 +212,13 @@ func (s *server) processes() map[int]string {
 // waitFor polls until a condition holds, the server ends, or the limit is over.
 func (s *server) waitFor(what string, condition func() bool) {
 	s.t.Helper()
-	deadline := time.Now().Add(limit)
-	for !condition() {
-		select {
-		case <-s.ended:
-			if condition() {
-				return
-			}
-			s.t.Fatalf("millrace ended (%v) before: %s", s.cmd.ProcessState, what)
-		default:
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("not within %v: %s", limit, what)
-		}
-		pause()
+	switch testkit.Poll(limit, s.ended, condition) {
+	case testkit.ErrEnded:
+		s.t.Fatalf("millrace ended (%v) before: %s", s.cmd.ProcessState, what)
+	case testkit.ErrLate:
+		s.t.Fatalf("not within %v: %s", limit, what)
 	}
 }
-
-// pause is the beat of a poll that has a deadline.
-func pause() { <-time.After(5 * time.Millisecond) }
 
 // run runs another command of millrace in the server's folder.
 func (s *server) run(args ...string) string {
@@ -337,30 +312,6 @@ func (s *server) peakMemory() int64 {
 		s.t.Fatalf("no VmHWM in %s", text)
 	}
 	return kib << 10
-}
-
-// output is what a server printed so far.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
-func (o *output) has(re *regexp.Regexp) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return re.Match(o.text.Bytes())
 }
 
 // client keeps cookies and follows redirects, as a browser does.

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 // fastcgiServer is one of the four: this test binary, on an address of its own
@@ -29,7 +31,7 @@ type fastcgiServer struct {
 
 func newFastCGIServer(t *testing.T) *fastcgiServer {
 	t.Helper()
-	return &fastcgiServer{t: t, address: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	return &fastcgiServer{t: t, address: fmt.Sprintf("127.0.0.1:%d", testkit.FreePort(t))}
 }
 
 func (f *fastcgiServer) start() {
@@ -142,7 +144,7 @@ func TestThreeLayers(t *testing.T) {
 	}
 
 	// The second: Python, for front servers alone.
-	second := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	second := fmt.Sprintf("127.0.0.1:%d", testkit.FreePort(t))
 	inner := start(t, plain(t, fmt.Sprintf(`
 [[site.route]]
 app = "main"

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"millrace/internal/testkit"
 )
 
 // cycles is how many there are: 20, or what `make leaks` says.
@@ -223,7 +225,7 @@ func (s *server) settle(before *holdings) *holdings {
 		} else if same++; before == nil && same > 100 { // half a second of pauses
 			return h
 		}
-		pause()
+		testkit.Pause()
 	}
 }
 

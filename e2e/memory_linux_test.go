@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"millrace/internal/testkit"
 )
 
 // isPython tells the host and the workers of app main among the processes.
@@ -89,21 +91,9 @@ var gunicornURL = regexp.MustCompile(`Listening at: (http://127\.0\.0\.1:[0-9]+)
 // startGunicorn serves the same site with as many workers, none preloaded.
 func startGunicorn(t *testing.T, dir string, workers int) *server {
 	t.Helper()
-	s := &server{t: t, dir: dir, log: &output{}, ended: make(chan struct{}), id: fmt.Sprintf("%d-%s-gunicorn", os.Getpid(), t.Name())}
-	s.cmd = exec.Command(filepath.Join(venv, "bin", "gunicorn"), "-w", fmt.Sprint(workers), "-b", "127.0.0.1:0", "mysite.wsgi")
-	s.cmd.Dir = dir
-	s.cmd.Env = append(os.Environ(), marker+"="+s.id)
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		s.cmd.Wait()
-		close(s.ended)
-	}()
-	t.Cleanup(s.stop)
+	s := begin(t, dir, exec.Command(filepath.Join(venv, "bin", "gunicorn"), "-w", fmt.Sprint(workers), "-b", "127.0.0.1:0", "mysite.wsgi"))
 	s.waitFor("gunicorn listens with all workers", func() bool {
-		return s.log.has(gunicornURL) && len(s.processes()) == 1+workers
+		return s.log.Has(gunicornURL) && len(s.processes()) == 1+workers
 	})
 	s.url = gunicornURL.FindStringSubmatch(s.log.String())[1]
 	return s
@@ -203,7 +193,7 @@ func TestDjangoSmallMachine(t *testing.T) {
 		pythons = max(pythons, n)
 	}
 	until := time.Now().Add(3 * time.Second)
-	for ; time.Now().Before(until); pause() {
+	for ; time.Now().Before(until); testkit.Pause() {
 		look()
 	}
 	t.Logf("under load: %d MB, %d Python processes", peak/1e6, pythons)
@@ -222,7 +212,7 @@ func TestDjangoSmallMachine(t *testing.T) {
 			reloaded <- err
 		}()
 		rolled := false
-		for done := false; !done; pause() {
+		for done := false; !done; testkit.Pause() {
 			look()
 			select {
 			case err := <-reloaded:

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"millrace/internal/testkit"
 )
 
 // An import that never ends ends with the server, also when that is killed.
@@ -36,6 +38,6 @@ func TestNoOrphanOfAnEndlessImport(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("left: %v", s.processes())
 		}
-		pause()
+		testkit.Pause()
 	}
 }

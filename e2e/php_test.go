@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 // phpSays answers with what PHP takes the request for.
@@ -65,10 +67,10 @@ files = { root = "www" }
 // php are the ways in which PHP runs: the configuration after the routes.
 var php = map[string]func(t *testing.T, dir string) (who, config string){
 	"php-cgi": func(t *testing.T, _ string) (string, string) {
-		return "app", "[app.php]\ncommand = [\"" + peer(t, "php-cgi") + "\"]\nworkers = 2\n"
+		return "app", "[app.php]\ncommand = [\"" + testkit.Need(t, "php-cgi") + "\"]\nworkers = 2\n"
 	},
 	"php-cgi as CGI": func(t *testing.T, _ string) (string, string) {
-		return "app", "[app.php]\ncommand = [\"" + peer(t, "php-cgi") + "\"]\nmethod = \"cgi\"\n"
+		return "app", "[app.php]\ncommand = [\"" + testkit.Need(t, "php-cgi") + "\"]\nmethod = \"cgi\"\n"
 	},
 	"php-fpm": func(t *testing.T, dir string) (string, string) {
 		program := ""
@@ -78,7 +80,7 @@ var php = map[string]func(t *testing.T, dir string) (who, config string){
 			}
 		}
 		if program == "" {
-			program = peer(t, "php-fpm8.2")
+			program = testkit.Need(t, "php-fpm8.2")
 		}
 		fpm := fmt.Sprintf("[global]\nerror_log = %s/fpm.log\ndaemonize = no\n[www]\nlisten = %[1]s/fpm.sock\npm = static\npm.max_children = 2\n", dir)
 		args := []string{"-n", "-F", "-y", dir + "/fpm.conf"}

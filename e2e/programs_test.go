@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/fcgi"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -18,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"millrace/internal/testkit"
 )
 
 // actsAsProgram is in the environment of this test binary when it is to be a
@@ -58,20 +59,6 @@ func beProgram() {
 	os.Exit(1)
 }
 
-// peer finds a program of somebody else's.
-func peer(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
-	}
-	if _, err := os.Stat("../.cache/peers.stamp"); err == nil {
-		t.Fatalf("%s is not installed, though scripts/setup.sh says that every peer is", name)
-	}
-	t.Skipf("%s is not installed, and scripts/setup.sh could not install it", name)
-	return ""
-}
-
 // keptProgram is a program of the tests; all answer alike.
 type keptProgram struct {
 	name   string
@@ -103,7 +90,7 @@ protocol = "http"`, "", false},
 func keep(t *testing.T, k keptProgram, more string) *server {
 	t.Helper()
 	if k.needs != "" {
-		peer(t, k.needs)
+		testkit.Need(t, k.needs)
 	}
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("testdata/programs")); err != nil {
@@ -150,7 +137,7 @@ func TestPrograms(t *testing.T) {
 			read(t, resp, err, 200)
 			get(t, c, s.url+"/?do=say", 200)
 			line := regexp.MustCompile(`(?m)msg="a line of the program" app=main pid=` + get(t, c, s.url+"/?do=pid", 200).text + `( |$)`)
-			s.waitFor("the program's line in the log", func() bool { return s.log.has(line) })
+			s.waitFor("the program's line in the log", func() bool { return s.log.Has(line) })
 
 			before := get(t, c, s.url+"/?do=pid", 200).text
 			get(t, c, s.url+"/?do=hang", 504)
@@ -173,7 +160,7 @@ func TestProgramsDieWithMillrace(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("processes are left: %v", s.processes())
 		}
-		pause()
+		testkit.Pause()
 	}
 }
 
@@ -244,7 +231,7 @@ func TestProgramCutShort(t *testing.T) {
 // TestCGIProgram: a process a request, no more than max_children at a time,
 // and nothing of a request gets into it but what may.
 func TestCGIProgram(t *testing.T) {
-	peer(t, "perl")
+	testkit.Need(t, "perl")
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("testdata/programs")); err != nil {
 		t.Fatal(err)
@@ -281,7 +268,7 @@ env = { MINE = "yes", REMOTE_USER = "ours" }
 	get(t, c, s.url+"/?do=die", 502)
 	get(t, c, s.url+"/?do=say", 200)
 	line := regexp.MustCompile(`msg="a line of the program" app=main request=`)
-	s.waitFor("the program's line in the log", func() bool { return s.log.has(line) })
+	s.waitFor("the program's line in the log", func() bool { return s.log.Has(line) })
 
 	get(t, c, s.url+"/?do=hang", 504)
 	notes, err := os.ReadFile(filepath.Join(dir, "notes"))

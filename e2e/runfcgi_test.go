@@ -3,9 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"millrace/internal/testkit"
 )
 
 // front is a web server of somebody else's in front of millrace runfcgi.
@@ -34,19 +34,7 @@ func startFront(t *testing.T, port int, name string, args ...string) *front {
 	if err != nil {
 		program = filepath.Join("/usr/sbin", name)
 	}
-	s := &server{t: t, log: &output{}, ended: make(chan struct{}), id: newID(t)}
-	s.cmd = exec.Command(program, args...)
-	s.cmd.Env = append(os.Environ(), marker+"="+s.id)
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	s.cmd.WaitDelay = 5 * time.Second
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		s.cmd.Wait()
-		close(s.ended)
-	}()
-	t.Cleanup(s.stop)
+	s := begin(t, "", exec.Command(program, args...))
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	s.waitFor(name+" listens", func() bool {
 		c, err := net.Dial("tcp", address)
@@ -56,27 +44,6 @@ func startFront(t *testing.T, port int, name string, args ...string) *front {
 		return err == nil
 	})
 	return &front{s, "http://" + address}
-}
-
-func newID(t *testing.T) string {
-	return fmt.Sprintf("%d-%s-%d", os.Getpid(), t.Name(), time.Now().UnixNano())
-}
-
-// freePort is one that nobody listens on, below those that the system gives to
-// clients: other tests have many.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for {
-		port := 20_000 + rand.IntN(12_000)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			l.Close()
-			return port
-		}
-		if !errors.Is(err, syscall.EADDRINUSE) {
-			t.Fatal(err)
-		}
-	}
 }
 
 // openFolder is a folder that a web server's own user may enter, with the
@@ -109,7 +76,7 @@ func writeFile(t *testing.T, path, text string, mode os.FileMode) {
 // daemon runs `millrace runfcgi` to its end, and finds what it left.
 func daemon(t *testing.T, dir, pidfile string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: dir, log: &output{}, id: newID(t), ended: make(chan struct{})}
+	s := &server{t: t, dir: dir, log: &testkit.Output{}, id: newID(t), ended: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, append([]string{"runfcgi"}, args...)...)
@@ -137,7 +104,7 @@ func daemon(t *testing.T, dir, pidfile string, args ...string) *server {
 		syscall.Kill(pid, syscall.SIGTERM) // an error: it has ended already
 		deadline := time.Now().Add(limit)
 		for len(s.processes()) > 0 && time.Now().Before(deadline) {
-			pause()
+			testkit.Pause()
 		}
 		for pid, line := range s.processes() {
 			t.Errorf("millrace left process %d behind: %s", pid, line)
@@ -160,7 +127,7 @@ def application(environ, start_response):
 	pidfile, socket, errlog := filepath.Join(run, "m.pid"), filepath.Join(run, "m.sock"), filepath.Join(run, "err.log")
 	d := daemon(t, site, pidfile, "method=prefork", "socket="+socket, "minspare=5", "maxspare=10", "maxchildren=100",
 		"daemonize=true", "pidfile="+pidfile, "errlog="+errlog, "venv="+venv)
-	port := freePort(t)
+	port := testkit.FreePort(t)
 	conf := filepath.Join(run, "lighttpd.conf")
 	writeFile(t, conf, fmt.Sprintf(`
 server.document-root = %q
@@ -258,7 +225,7 @@ def application(environ, start_response):
 func TestRunfcgiSpawnedByLighttpd(t *testing.T) {
 	dir := openFolder(t)
 	writeFile(t, dir+"/site/wsgi.py", hello, 0o644)
-	port := freePort(t)
+	port := testkit.FreePort(t)
 	writeFile(t, dir+"/lighttpd.conf", fmt.Sprintf(`
 server.document-root = %q
 server.bind = "127.0.0.1"
@@ -339,7 +306,7 @@ func TestRunfcgiScript(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			port := freePort(t)
+			port := testkit.FreePort(t)
 			writeFile(t, dir+"/apache.conf", fmt.Sprintf(apacheConf, dir, port, user, handler), 0o644)
 			f := startFront(t, port, "apache2", "-f", dir+"/apache.conf", "-DFOREGROUND")
 			scriptCases(t, f, handler)

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"millrace/internal/testkit"
 )
 
 // TestSupervisedSite: a Django site under svscan is killed again and again, as
@@ -27,7 +29,7 @@ func TestSupervisedSite(t *testing.T) {
 		}
 	}
 	site, services := newSite(t), filepath.Join(t.TempDir(), "service")
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	address := fmt.Sprintf("127.0.0.1:%d", testkit.FreePort(t))
 	programs := filepath.Join(t.TempDir(), "bin")
 	if out, err := exec.Command(binary, "install-links", programs).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -45,19 +47,9 @@ func TestSupervisedSite(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := &server{t: t, dir: services, log: &output{}, ended: make(chan struct{}), id: fmt.Sprintf("%d-%s", os.Getpid(), t.Name())}
-	s.cmd = exec.Command(filepath.Join(programs, "svscan"), services)
-	s.cmd.Env = append(os.Environ(), marker+"="+s.id, "PATH="+programs+":"+filepath.Dir(binary)+":/usr/bin:/bin")
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	s.cmd.WaitDelay = 5 * time.Second
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		s.cmd.Wait()
-		close(s.ended)
-	}()
-	t.Cleanup(s.stop)
+	cmd := exec.Command(filepath.Join(programs, "svscan"), services)
+	cmd.Env = []string{"PATH=" + programs + ":" + filepath.Dir(binary) + ":/usr/bin:/bin"}
+	s := begin(t, services, cmd)
 
 	c := &http.Client{Timeout: limit, Transport: &http.Transport{DisableKeepAlives: true}}
 	old := 0

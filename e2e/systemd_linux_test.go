@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -89,21 +88,11 @@ func (m *manager) count(re string) int {
 // its sockets.
 func service(t *testing.T, dir, notify, names string, files ...*os.File) *server {
 	t.Helper()
-	s := &server{t: t, dir: dir, log: &output{}, ended: make(chan struct{}), id: fmt.Sprintf("%d-%s-%d", os.Getpid(), t.Name(), time.Now().UnixNano())}
-	s.cmd = exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$; export LISTEN_PID WATCHDOG_PID; exec "$0" serve`, binary)
-	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr, s.cmd.WaitDelay = dir, s.log, s.log, 5*time.Second
-	s.cmd.ExtraFiles = files
-	s.cmd.Env = append(os.Environ(), marker+"="+s.id, "NOTIFY_SOCKET="+notify, "WATCHDOG_USEC=200000",
-		"LISTEN_FDS="+strconv.Itoa(len(files)), "LISTEN_FDNAMES="+names)
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		s.cmd.Wait()
-		close(s.ended)
-	}()
-	t.Cleanup(s.stop)
-	return s
+	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$; export LISTEN_PID WATCHDOG_PID; exec "$0" serve`, binary)
+	cmd.ExtraFiles = files
+	cmd.Env = []string{"NOTIFY_SOCKET=" + notify, "WATCHDOG_USEC=200000",
+		"LISTEN_FDS=" + strconv.Itoa(len(files)), "LISTEN_FDNAMES=" + names}
+	return begin(t, dir, cmd)
 }
 
 const variablesApp = `

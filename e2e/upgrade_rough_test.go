@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"millrace/internal/testkit"
 )
 
 // overUnix asks a server for a path over its Unix socket, and wants a status.
@@ -119,7 +121,7 @@ func TestSignalsDuringAnUpgrade(t *testing.T) {
 			case <-s.ended:
 				t.Fatalf("round %d, signal %d: it has ended", round, signals)
 			default:
-				pause()
+				testkit.Pause()
 				continue
 			}
 			break
@@ -225,7 +227,7 @@ func TestStopDuringAnUpgrade(t *testing.T) {
 			s.try("upgrade")
 		}()
 		for range round * 10 {
-			pause()
+			testkit.Pause()
 		}
 		s.try("stop") // its answer may be lost with a front
 		<-done
