@@ -6,6 +6,7 @@ package adapt
 import (
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -111,11 +112,16 @@ var table = []rule{
 	{
 		name: "methods of files", reason: "files take GET, HEAD and OPTIONS, which is answered; the others are 405 with Allow, POST as well",
 		when: func(x exchange) bool {
+			if x.ours.header == nil || !strings.Contains(x.ours.header.Get("Allow"), "HEAD") { // it was no file that was asked for
+				return false
+			}
 			switch x.request.Method() {
-			case "POST", "PUT", "DELETE", "BREW":
-				return x.ours.status == 405 && x.theirs.status != 0
+			case "POST": // who answers it as a GET, finds what is there, or is not
+				return x.ours.status == 405 && slices.Contains([]int{200, 301, 404, 405}, x.theirs.status)
+			case "PUT", "DELETE", "BREW":
+				return x.ours.status == 405 && slices.Contains([]int{404, 405, 501}, x.theirs.status)
 			case "OPTIONS":
-				return x.ours.status == 204
+				return x.ours.status == 204 && slices.Contains([]int{200, 404, 405}, x.theirs.status)
 			}
 			return false
 		},
@@ -128,7 +134,10 @@ var table = []rule{
 	{
 		name: "listings", reason: "listings are millrace's own: names, sizes and times, sorted and in pages; by Accept also as JSON; asked for again they are 304",
 		when: func(x exchange) bool {
-			return strings.Contains(x.ours.header.Get("Content-Security-Policy"), "style-src 'sha256-") || x.ours.status == 304 && strings.Contains(x.theirs.body, "Index of")
+			if x.theirs.status != 200 || x.request.method != "HEAD" && !strings.Contains(x.theirs.body, "Index of") { // it is one there, too
+				return false
+			}
+			return strings.Contains(x.ours.header.Get("Content-Security-Policy"), "style-src 'sha256-") || x.ours.status == 304
 		},
 	},
 	{
