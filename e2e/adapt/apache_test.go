@@ -27,6 +27,7 @@ Group www-data
 @MODULES@
 Listen @HOST@:8001
 TypesConfig /etc/mime.types
+ScriptSock @DIR@/cgisock
 StartServers 1
 ServerLimit 2
 ThreadsPerChild 16
@@ -45,7 +46,7 @@ Include sites-enabled/*.conf
 `
 
 // apacheModules are those that files of sites-available take for granted.
-const apacheModules = "mpm_event authn_core authn_file authz_core authz_host authz_user auth_basic access_compat mime dir alias rewrite headers env setenvif expires " +
+const apacheModules = "mpm_event authn_core authn_file authz_core authz_host authz_user auth_basic access_compat mime dir alias rewrite headers cgid env setenvif expires " +
 	"filter deflate autoindex proxy proxy_http proxy_fcgi proxy_scgi proxy_uwsgi proxy_balancer slotmem_shm lbmethod_byrequests"
 
 // layApache makes a folder like /etc/apache2.
@@ -88,6 +89,7 @@ func startApache(t *testing.T, s site, dir, host string) {
 
 func apacheSites() []site {
 	return []site{
+		{name: "access", served: "access.conf", from: "apache", backends: []string{"http"}, requests: accessRequests()},
 		{name: "fcgid", served: "fcgid.conf", from: "apache", requests: slices.Concat(
 			generic([]string{"/", "/about.html", "/plain.txt", "/image.png", "/sub/", "/media/", "/media/photos/one.jpg", "/app.fcgi", "/app.fcgi/x/y?a=b", "/blog/a-post?x=1", "/dynamic/x?lang=de", "/dynamic/x", "/noquery/x?y=1",
 				"/cgi-bin/echo.cgi", "/cgi-bin/echo.cgi/info?x=1", "/programs/show.cgi", "/programs/readme.txt", "/~ann/", "/~ann/page.txt"}),

@@ -50,7 +50,7 @@ func build(t *testing.T, backends ...string) *world {
 	testkit.Write(t, filepath.Join(w.site, "lib", "echo.py"), string(echo))
 	python := testkit.Need(t, "/usr/bin/python3", "python3") // that of the system: servers start it with the rights of their own users
 	// As FastCGI programs and CGI programs are started: without a way to say how.
-	for name, protocol := range map[string]string{"bin/echo": "fcgi", "www/app.fcgi": "fcgi", "cgi-bin/echo.cgi": "cgi", "www/programs/show.cgi": "cgi"} {
+	for name, protocol := range map[string]string{"bin/echo": "fcgi", "www/app.fcgi": "fcgi", "cgi-bin/echo.cgi": "cgi", "cgi-bin/shut.cgi": "cgi", "www/programs/show.cgi": "cgi", "www/programs/show.cgi.bak": "cgi", "www/programs/SHOW.CGI": "cgi"} {
 		text := fmt.Sprintf("#!/bin/sh\nexec %s -I %s/lib/echo.py %s\n", python, w.site, protocol)
 		if err := os.Chmod(testkit.Write(t, filepath.Join(w.site, name), text), 0o755); err != nil {
 			t.Fatal(err)

@@ -318,6 +318,24 @@ var table = []rule{
 		servers: "apache", sites: "fcgid", fields: []string{"X-Ok", "X-Site", "Vary"}, when: func(x exchange) bool { return x.theirs.status >= 300 || x.ours.status >= 300 },
 	},
 	{
+		name: "PHP of which nothing is said", reason: "what is in scripts is not sent, where a file of sites-available leaves to others who runs them",
+		servers: "apache", sites: "site", when: func(x exchange) bool {
+			return strings.HasSuffix(path(x), ".php") && x.theirs.status == 200 && x.ours.status == 403
+		},
+	},
+	{
+		name: "scripts by another name", reason: "a script whose extension stands before another one is not run, and what is in it is not sent",
+		servers: "apache", sites: "access", when: func(x exchange) bool {
+			return strings.Contains(path(x), ".cgi.") && x.theirs.status == 200 && x.ours.status == 403
+		},
+	},
+	{
+		name: "rules before passwords", reason: "who is turned away by a rule is told so whether he has a password or not",
+		servers: "apache", sites: "access", when: func(x exchange) bool {
+			return x.theirs.status == 401 && (x.ours.status == 403 || x.ours.status == 410)
+		},
+	},
+	{
 		name: "nobody's folder", reason: "who has no folder is not found, by any method",
 		servers: "apache", sites: "fcgid", when: func(x exchange) bool { return strings.HasPrefix(path(x), "/~") && x.ours.status == 404 },
 	},

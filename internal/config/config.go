@@ -215,6 +215,7 @@ type Listing struct {
 	Sort string // sort: "name" (default), "size" or "time", with "-" in front: the largest first
 	Page int    // page: entries on a page; default 500
 	Max  int    // max: entries that are looked at; default 20000
+	Hide string // hide: a regexp in Go's syntax of names that are not shown; default: none
 }
 
 // Immutable says which paths' files never change: "true" is those with a hash

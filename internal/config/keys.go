@@ -187,6 +187,7 @@ var listingSection = &section{
 		{name: "sort", field: "Sort", form: formSort, def: `"name"`, doc: "The order at first; the reader may choose another."},
 		{name: "page", field: "Page", form: formCount, def: "500", doc: "Entries on one page, at most 5000."},
 		{name: "max", field: "Max", form: formCount, def: "20000", doc: "Entries of a folder that are looked at, at most 1000000; a larger folder's listing says that it is not whole."},
+		{name: "hide", field: "Hide", form: formRegexp, doc: "Names that are not shown: those in which it matches. Who asks for one gets it all the same."},
 	},
 }
 

@@ -72,7 +72,7 @@ func (b *builder) answerFiles(at *place) (http.Handler, error) {
 		o.Immutable = re.MatchString
 	}
 	if l := f.Listing; l != nil && !l.Off {
-		o.Listing = &static.Listing{Sort: l.Sort, Page: l.Page, Max: l.Max}
+		o.Listing = listingOf(l)
 	}
 	o.Cache, o.Log = b.files(), b.log
 	if strings.Contains(strings.Join(f.Root, ""), "{") {
@@ -80,6 +80,15 @@ func (b *builder) answerFiles(at *place) (http.Handler, error) {
 	}
 	h, err := static.New(o)
 	return b.keepFiles(o, h, err)
+}
+
+// listingOf is how folders are listed; config has seen that hide is a regexp.
+func listingOf(l *config.Listing) *static.Listing {
+	of := &static.Listing{Sort: l.Sort, Page: l.Page, Max: l.Max}
+	if l.Hide != "" {
+		of.Hide = regexp.MustCompile(l.Hide).MatchString
+	}
+	return of
 }
 
 // keepFiles notes what is to be closed with the tree.

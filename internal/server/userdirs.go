@@ -42,7 +42,7 @@ func (b *builder) answerUserDirs(at *place) (http.Handler, error) {
 	}
 	o := static.Options{Index: c.Index, Types: at.types, NotFound: http.HandlerFunc(userNotFound), Cache: b.files(), Log: b.log}
 	if l := c.Listing; l != nil && !l.Off {
-		o.Listing = &static.Listing{Sort: l.Sort, Page: l.Page, Max: l.Max}
+		o.Listing = listingOf(l)
 	}
 	u.files.open = func(user *userdir.User) (*static.Handler, error) {
 		o := o

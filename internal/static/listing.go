@@ -21,6 +21,9 @@ type Listing struct {
 	// Max is how many entries of a folder are looked at; a listing of a larger
 	// one says that it is not whole. Default (0): 20000.
 	Max int
+	// Hide tells of a name that no listing shows; nil: none. Who asks for it by its
+	// name gets it all the same.
+	Hide func(name string) bool
 }
 
 // maxListings is how many listings of one Handler are made at a time: others
@@ -157,7 +160,7 @@ func (h *Handler) names(ctx context.Context, dirs *folders, i int, rel, query st
 				return all, nil
 			}
 			name := d.Name()
-			if !listed(name) || seen[name] || query != "" && !strings.Contains(strings.ToLower(name), query) {
+			if !listed(name) || h.o.Listing.Hide != nil && h.o.Listing.Hide(name) || seen[name] || query != "" && !strings.Contains(strings.ToLower(name), query) {
 				continue
 			}
 			it := item{name: name, in: i, folder: d.IsDir()}

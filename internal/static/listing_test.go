@@ -103,6 +103,20 @@ func TestListing(t *testing.T) {
 	}
 }
 
+func TestListingHides(t *testing.T) {
+	h := handler(t, Options{Roots: []string{tree(t, map[string]string{"a.txt": "1", "b.bak": "2", "shut/x": "3", "sub/c.bak": "4"})},
+		Listing: &Listing{Hide: regexp.MustCompile(`\.bak$|^shut$`).MatchString}})
+	if got := namesOf(jsonOf(t, h, "/")); got != "sub a.txt" {
+		t.Errorf("listed: %s", got)
+	}
+	if got := namesOf(jsonOf(t, h, "/sub/")); got != "" {
+		t.Errorf("listed: %s", got)
+	}
+	if w := get(h, "GET", "/b.bak"); w.Body.String() != "2" {
+		t.Errorf("%d: %s", w.Code, w.Body)
+	}
+}
+
 func TestListingHeaders(t *testing.T) {
 	dir := tree(t, map[string]string{"a": "x", "sub/": ""})
 	h := handler(t, Options{Roots: []string{dir}, Listing: &Listing{}, CacheControl: "max-age=99", Strip: "/x"})

@@ -10,49 +10,6 @@ import (
 	"strings"
 )
 
-// accessRules are those that hold somewhere.
-type accessRules struct {
-	require []*directive // of the innermost section that has some
-	older   []*directive // Order, Allow, Deny of the innermost that has some
-	limited []*directive // <Limit> and <LimitExcept> with rules in them
-}
-
-// with is what holds once another section is heard.
-func (a accessRules) with(list []*directive) accessRules {
-	var require, older, limited []*directive
-	merging := ""
-	for _, d := range list {
-		switch d.name {
-		case "require", "requireall", "requireany", "requirenone":
-			require = append(require, d)
-		case "order", "allow", "deny":
-			older = append(older, d)
-		case "limit", "limitexcept":
-			limited = append(limited, d)
-		case "authmerging":
-			merging = strings.ToLower(d.arg(0))
-		}
-	}
-	switch {
-	case len(require) == 0:
-	case merging == "and" || merging == "or":
-		name := map[string]string{"and": "requireall", "or": "requireany"}[merging]
-		a.require = []*directive{{name: name, known: directives[name], place: require[0].place, within: []*directive{
-			{name: "requireany", known: directives["requireany"], place: require[0].place, within: a.require},
-			{name: "requireany", known: directives["requireany"], place: require[0].place, within: require},
-		}}}
-	default:
-		a.require = require
-	}
-	if len(older) > 0 {
-		a.older = older
-	}
-	if len(limited) > 0 {
-		a.limited = limited
-	}
-	return a
-}
-
 // gate is one way in: all that it asks for must hold.
 type gate struct {
 	shut    bool     // nobody
@@ -123,25 +80,10 @@ func prefixOf(text string) netip.Prefix {
 	return p
 }
 
-// entry is what the rules of a place ask for.
-func (l *lowering) entry(c *conf) entry {
-	e := entry{{}}
-	if len(c.access.require) > 0 {
-		e = l.requires(c, c.access.require, "requireany")
-	}
-	if len(c.access.older) == 0 {
-		return e
-	}
-	older := l.older(c.access.older)
-	if strings.EqualFold(c.text("satisfy"), "any") && len(c.access.require) > 0 {
-		return append(older, e...)
-	}
-	return both(older, e)
-}
-
 // requires is a list of Require, of which all or one must hold.
 func (l *lowering) requires(c *conf, list []*directive, how string) entry {
 	var all entry
+	negatives := 0
 	if how == "requireall" {
 		all = entry{{}}
 	}
@@ -152,11 +94,19 @@ func (l *lowering) requires(c *conf, list []*directive, how string) entry {
 		switch {
 		case d.name == "requireall" || d.name == "requireany":
 			e = l.requires(c, d.within, d.name)
+		case d.name == "requirenone" && how == "requireany":
+			l.refuse(d, "<RequireNone> directive has no effect in <RequireAny> directive", "put it into <RequireAll>, beside Require all granted")
+			continue
 		case d.name == "requirenone":
+			negatives++
 			e = l.not(d, l.requires(c, d.within, "requireany"))
+		case d.name == "limit" || d.name == "limitexcept":
+			l.refuse(d, "<"+d.known.name+"> beside AuthMerging", "write all that holds in one section")
+			continue
 		case d.name != "require":
 			continue
 		case negated:
+			negatives++
 			e = l.not(d, l.require(c, d, words[1:]))
 		default:
 			e = l.require(c, d, words)
@@ -171,14 +121,10 @@ func (l *lowering) requires(c *conf, list []*directive, how string) entry {
 		}
 		all = append(all, e...)
 	}
-	for i := range all {
-		if all[i].open() { // nobody is turned away
-			return entry{all[i]}
-		}
+	if how == "requireall" && negatives > 0 && negatives == len(list) {
+		l.refuse(list[0], "<RequireAll> directive contains only negative authorization directives", "put Require all granted beside them")
 	}
-	return slices.DeleteFunc(all, func(g gate) bool {
-		return g.shut && len(all) > 1 && slices.ContainsFunc(all, func(o gate) bool { return !o.shut })
-	})
+	return all.simple()
 }
 
 // not is who an entry does not let in.
@@ -220,6 +166,9 @@ func (l *lowering) require(c *conf, d *directive, words []string) entry {
 	case "valid-user":
 		g.named = true
 	case "user":
+		if len(words) == 0 {
+			l.refuse(d, "Require user: it names nobody", "write the names of users behind it")
+		}
 		g.named, g.users = true, words
 	case "group", "file-group":
 		g.named, g.users = true, l.members(c, d, words)
@@ -239,6 +188,9 @@ func (l *lowering) require(c *conf, d *directive, words []string) entry {
 // with a length or a mask.
 func (l *lowering) networks(d *directive, words []string) []string {
 	all := []string{}
+	if len(words) == 0 {
+		l.refuse(d, d.known.name+": it names no address", "write addresses behind it")
+	}
 	for _, w := range words {
 		p, ok := network(w)
 		if !ok {
@@ -291,12 +243,15 @@ func network(text string) (string, bool) {
 }
 
 // older is Order, Allow and Deny.
-func (l *lowering) older(list []*directive) entry {
+func (l *lowering) older(list []*directive, at *directive) entry {
 	denyFirst := true
 	var allow, deny []string
 	allowAll, denyAll := false, false
 	for _, d := range list {
 		words := d.texts()
+		if d.name == "satisfy" {
+			continue
+		}
 		if d.name == "order" {
 			switch strings.ToLower(strings.Join(words, "")) {
 			case "deny,allow":
@@ -327,7 +282,6 @@ func (l *lowering) older(list []*directive) entry {
 			}
 		}
 	}
-	at := list[0]
 	switch {
 	case denyFirst && allowAll || denyFirst && !denyAll && len(deny) == 0:
 		return entry{{at: at}}

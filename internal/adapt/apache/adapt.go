@@ -25,6 +25,7 @@ type lowering struct {
 	proxies   map[string]*directive
 	daemons   map[string]*directive // WSGIDaemonProcess by name
 	used      map[*directive]bool   // what became a comment
+	told      map[*directive]bool   // what was refused by once
 	guessPHP  bool                  // no handler of .php is in sight, and there are rules that lead to one
 }
 
@@ -39,7 +40,7 @@ func Adapt(path string, o document.Options) (*document.Document, error) {
 	}
 	l := &lowering{
 		problems: &document.Problems{}, doc: document.New(), upstreams: map[string]string{}, apps: map[string]string{}, names: map[string]bool{},
-		proxies: map[string]*directive{}, daemons: map[string]*directive{}, used: map[*directive]bool{},
+		proxies: map[string]*directive{}, daemons: map[string]*directive{}, used: map[*directive]bool{}, told: map[*directive]bool{},
 	}
 	l.read = &reader{
 		problems: l.problems, options: o, root: filepath.Dir(abs), defined: map[string]string{}, loaded: map[string]bool{}, doc: l.doc,
@@ -87,11 +88,17 @@ func (l *lowering) nothing(t *document.Table, list []*directive) {
 		}
 		l.used[d] = true
 		switch {
+		case isLimit(d):
+			l.limitRight(d)
+		case d.name == "rewriteoptions":
+			l.rewriteOptionsRight(d)
+		}
+		switch {
 		case d.known == nil:
 		case d.known.unless && !d.on():
 		case d.known.refused != "":
 			l.refuse(d, fmt.Sprintf("%s is not carried over: %s", d.known.name, d.known.refused), "take it out, or keep what needs it behind Apache")
-		case d.name == "accessfilename" && !slices.Contains(d.texts(), ".htaccess"):
+		case d.name == "accessfilename" && !slices.Equal(d.texts(), []string{".htaccess"}):
 			l.refuse(d, "AccessFileName: files that hold rules of folders are called .htaccess", "rename them, or write their rules into <Directory>")
 		case d.name == "addencoding":
 			for _, ext := range d.texts()[1:] {
@@ -104,5 +111,22 @@ func (l *lowering) nothing(t *document.Table, list []*directive) {
 			t.Comment(fmt.Sprintf("%s: %s", d.known.name, d.known.nothing))
 		}
 		l.nothing(t, d.within)
+		l.wideOnly(d)
+	}
+}
+
+// ofSites are directives that are heard of a site as a whole, and not in a section
+// for some of it.
+var ofSites = []string{"sslverifyclient", "sslcacertificatefile", "sslproxyverify", "proxyerroroverride", "userdir"}
+
+// wideOnly refuses those in a section.
+func (l *lowering) wideOnly(d *directive) {
+	if d.name == "virtualhost" || d.known == nil || !d.known.section {
+		return
+	}
+	for _, in := range d.within {
+		if slices.Contains(ofSites, in.name) && !(in.name == "sslverifyclient" && strings.EqualFold(in.arg(0), "none") || len(in.args) > 0 && strings.EqualFold(in.arg(0), "off")) {
+			l.refuse(in, in.known.name+" within <"+d.known.name+">: it is heard of a site as a whole here", "write it outside of the section")
+		}
 	}
 }

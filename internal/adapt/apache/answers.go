@@ -5,7 +5,6 @@ package apache
 import (
 	"fmt"
 	"maps"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -17,28 +16,22 @@ import (
 // answers makes the routes of an area for requests that some sections are for.
 func (l *lowering) answers(a area, c *conf, with []partial) {
 	s := l.site
-	var exprs []string
-	if a.m.expr != "" {
-		exprs = append(exprs, a.m.expr)
-	}
-	for _, p := range with {
-		if a.m.file == "" || p.s.kind == "location" { // what is said of names and folders is known of one file
-			exprs = append(exprs, p.expr)
-		}
-	}
-	place := placeOf(a.m.d)
-	if len(with) > 0 {
-		place = with[0].s.d.place
-	}
-	base := at(a.prefix, place, exprs...)
+	base := l.condition(a, with)
 	if c.sslRequired != nil && !s.tls {
 		s.emit(base, l.refused(c, c.sslRequired.place))
 		return
 	}
-	if l.methods(a, c, base) {
-		return
+	for _, k := range l.classes(c) {
+		on := base.clone()
+		on.method = k.methods
+		l.gated(a, c, on, k.entry)
 	}
-	gates := l.entry(c)
+}
+
+// gated makes the routes of an area for some requests, by the ways in.
+func (l *lowering) gated(a area, c *conf, base cond, gates entry) {
+	s := l.site
+	gates = slices.Clone(gates)
 	slices.SortStableFunc(gates, func(x, y gate) int {
 		switch {
 		case x.named == y.named:
@@ -79,123 +72,14 @@ func (l *lowering) refused(c *conf, at document.Place) body {
 	return b
 }
 
-// methods is <Limit> and <LimitExcept>: rules for some methods alone.
-func (l *lowering) methods(a area, c *conf, base cond) bool {
-	if len(c.access.limited) == 0 {
-		return false
-	}
-	plain := c.clone()
-	plain.access.limited = nil
-	for _, d := range c.access.limited {
-		var list []string
-		for _, m := range d.texts() {
-			list = append(list, strings.ToUpper(m))
-		}
-		limited := plain.clone()
-		limited.access = plain.access.with(d.within)
-		e := l.entry(limited)
-		of := base.clone()
-		if d.name == "limit" {
-			of.method = list
-		} else {
-			var p pairs
-			p.set("method", list, d.place)
-			if len(of.not) > 0 {
-				l.refuse(d, "<LimitExcept> beside other conditions", "write <Limit> with the methods themselves")
-				return true
-			}
-			of.not = p
-		}
-		switch {
-		case len(e) == 1 && e[0].shut:
-			l.site.emit(of, l.refused(c, d.place))
-		case len(e) == 1:
-			l.answer(a, limited, of, l.guard(limited, e[0]))
-		default:
-			l.refuse(d, "<"+d.known.name+"> with alternatives of who may come in", "write one rule")
-		}
-	}
-	gates := l.entry(plain)
-	if len(gates) != 1 {
-		l.refuse(c.access.limited[0], "<Limit> beside alternatives of who may come in", "write one rule")
-		return true
-	}
-	if gates[0].shut {
-		l.site.emit(base, l.refused(c, placeOf(gates[0].at)))
-		return true
-	}
-	l.answer(a, plain, base, l.guard(plain, gates[0]))
-	return true
-}
-
-// guard is the keys of who may.
-func (l *lowering) guard(c *conf, g gate) pairs {
-	var p pairs
-	if g.clients != nil {
-		p.set("allow", unique(g.clients), placeOf(g.at))
-	}
-	if g.not != nil {
-		p.set("deny", unique(g.not), placeOf(g.at))
-	}
-	if !g.named {
-		return p
-	}
-	kind := c.get("authtype")
-	file := c.get("authuserfile")
-	switch {
-	case kind == nil:
-		l.refuse(g.at, "AH00027: No authentication done but request not allowed without authentication: AuthType not initialized", "write AuthType Basic, AuthName and AuthUserFile beside it")
-		return p
-	case !strings.EqualFold(kind.arg(0), "basic"):
-		l.refuse(kind, fmt.Sprintf("AuthType %s: passwords are asked for by Basic alone", kind.arg(0)), "write AuthType Basic, and serve it over TLS")
-		return p
-	case file == nil:
-		l.refuse(g.at, "AuthUserFile not specified in the configuration", "write AuthUserFile FILE")
-		return p
-	}
-	if provider := c.get("authbasicprovider"); provider != nil && !slices.Equal(provider.texts(), []string{"file"}) {
-		l.refuse(provider, fmt.Sprintf("AuthBasicProvider %s: users are in a file alone", strings.Join(provider.texts(), " ")), "write AuthBasicProvider file, or use auth in millrace.toml")
-		return p
-	}
-	var auth pairs
-	if realm := c.text("authname"); realm != "" {
-		auth.set("realm", realm, placeOf(c.get("authname")))
-	}
-	if g.users == nil {
-		auth.set("file", l.path(file.arg(0)), file.place)
-	} else {
-		users := l.hashes(file, g)
-		auth.set("users", users, file.place)
-	}
-	p.set("basic_auth", auth.inline(), placeOf(g.at))
-	return p
-}
-
-// hashes are the lines of some users.
-func (l *lowering) hashes(file *directive, g gate) *document.Table {
-	t := document.Inline()
-	text, err := os.ReadFile(l.path(file.arg(0)))
-	if err != nil {
-		l.refuse(file, fmt.Sprintf("AuthUserFile: cannot read the users: %v", err), "check the path and its rights; for Require valid-user it is read when millrace starts")
-		return t
-	}
-	for line := range strings.Lines(string(text)) {
-		name, hash, ok := strings.Cut(strings.TrimSpace(line), ":")
-		if ok && slices.Contains(g.users, name) {
-			t.Set(name, hash, file.place)
-		}
-	}
-	if t.Empty() {
-		l.refuse(g.at, fmt.Sprintf("none of the users %s is in %s", strings.Join(g.users, ", "), l.path(file.arg(0))), "add them with htpasswd -B")
-	}
-	return t
-}
-
 // answer makes the routes of one gate.
 func (l *lowering) answer(a area, c *conf, on cond, guard pairs) {
 	switch {
 	case c.proxy != nil && c.proxyAt != "":
 		l.locationProxy(a, c, on, guard)
+		return
+	case a.m.kind == isProxy:
+		l.proxyRoute(a.m.d, a.m.prefix, a.m.expr, a.m.d.arg(1), a.m.d.texts()[2:], a.prefix, c, on, guard)
 		return
 	case a.m.kind == isWSGI:
 		l.wsgiRoute(a, c, on, guard)
@@ -204,8 +88,13 @@ func (l *lowering) answer(a area, c *conf, on cond, guard pairs) {
 		l.userDir(a, c, on, guard)
 		return
 	}
-	if c.handler != nil && a.m.kind != isProgram && l.handlerOfAll(a, c, on, guard) {
-		return
+	if c.handler != nil && a.m.kind != isProgram {
+		if len(c.forced) > 0 && handlerName(c.handler) != "default-handler" {
+			l.scripts(a, c, on, guard)
+		}
+		if l.handlerOfAll(a, c, on, guard) {
+			return
+		}
 	}
 	if a.m.kind == isProgram {
 		l.programs(a, c, on, guard)
@@ -218,7 +107,9 @@ func (l *lowering) answer(a area, c *conf, on cond, guard pairs) {
 		return
 	}
 	if len(guard) > 0 && (c.fallback != nil || slices.ContainsFunc(c.indexes(), func(name string) bool { return strings.HasPrefix(name, "/") })) {
-		if e := l.entry(c); len(on.not) == 0 { // what it leads to may be open to all
+		if e, all := l.entry(c); !all { // what it leads to may be open to all
+			l.refuse(c.access.require[0], "rules for some methods beside FallbackResource, or a DirectoryIndex that is a path", "write one rule for all methods")
+		} else if len(on.not) == 0 {
 			l.before(on, e, c, "", "")
 		}
 	}
@@ -265,7 +156,7 @@ func (l *lowering) files(a area, c *conf, on cond, guard pairs, scripts []string
 		f.set("index", append([]string{}, index...), placeOf(d))
 	}
 	if c.has(optIndexes) {
-		f.set("listing", true, placeOf(c.optionsAt))
+		f.set("listing", l.listing(a, c), placeOf(c.optionsAt))
 	}
 	if c.has(optFollow) {
 		f.set("follow_symlinks", true, placeOf(c.optionsAt))

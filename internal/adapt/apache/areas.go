@@ -25,11 +25,13 @@ const (
 type mapping struct {
 	kind   mappingKind
 	d      *directive
-	prefix string // of paths; "/" is all; one without a slash at its end is itself, too
-	folder string // without a slash at its end
-	file   string // the one file that it is for, in folder
-	expr   string // in place of prefix, an expression
-	to     string // the path below folder, where there is an expression
+	prefix string   // of paths; "/" is all; one without a slash at its end is itself, too
+	folder string   // without a slash at its end
+	file   string   // the one file that it is for, in folder
+	expr   string   // in place of prefix, an expression
+	to     string   // the path below folder, where there is an expression
+	except []string // paths of a proxy that it is not for, as expressions
+	like   *like    // of folders that are another for each host or user
 }
 
 // text is the file of a path, as a text.
@@ -71,7 +73,7 @@ func (l *lowering) areas(m *mapping) []area {
 		case s.regexp:
 		case s.kind == "directory" && m.folder != "" && (m.kind == isFiles || m.kind == isProgram) && strings.HasPrefix(s.pattern, m.folder+"/") && !isGlob(s.pattern):
 			add(base + strings.TrimPrefix(s.pattern, m.folder))
-		case s.kind == "location" && !isGlob(s.pattern) && len(s.pattern) > len(m.prefix) && strings.HasPrefix(s.pattern, base+"/"):
+		case s.kind == "location" && !isGlob(s.pattern) && len(s.pattern) > len(m.prefix) && (strings.HasPrefix(s.pattern, base+"/") || m.kind == isUserDir && strings.HasPrefix(s.pattern, "/~")):
 			add(s.pattern)
 		}
 	}
@@ -90,16 +92,32 @@ func (l *lowering) holding(a area, with []partial) *conf {
 		c = c.with(s.list, of)
 		inner = append(inner, l.inner(s)...)
 	}
-	if a.folder != "" && a.m.kind != isProxy {
-		for _, s := range l.folders(a) {
-			heard(s, scope{folder: s.pattern})
+	if a.m.kind == isProxy {
+		for _, d := range l.proxySections(a.m.d, a.m.d.arg(1)) {
+			c = c.with(d.within, scope{proxy: true})
 		}
+	} else {
+		for _, s := range l.folders(a, in) {
+			of := s.pattern
+			if s.regexp || isGlob(s.pattern) {
+				of = a.folder
+			}
+			heard(s, scope{folder: of})
+		}
+	}
+	if a.m.kind == isWSGI || a.m.file != "" { // of one file it is known which <Files> are for it
+		name := a.m.file + a.m.to
 		for i := range l.site.sections {
-			s := &l.site.sections[i]
-			if s.kind == "directory" && (s.regexp || isGlob(s.pattern)) && (in(s) || l.whole(s, a)) {
-				heard(s, scope{folder: a.folder})
+			if s := &l.site.sections[i]; s.kind == "files" && l.named(s, name) {
+				c = c.with(s.list, scope{})
 			}
 		}
+		for i := range inner {
+			if l.named(&inner[i], name) {
+				c = c.with(inner[i].list, scope{})
+			}
+		}
+		inner = nil
 	}
 	for i := range l.site.sections {
 		if s := &l.site.sections[i]; s.kind == "files" && in(s) {
@@ -118,21 +136,8 @@ func (l *lowering) holding(a area, with []partial) *conf {
 		if s.kind != "location" {
 			continue
 		}
-		if s.regexp || isGlob(s.pattern) {
-			if in(s) {
-				c = c.with(s.list, scope{place: s.pattern})
-			}
-			continue
-		}
-		if inLocation(a.prefix, s.pattern) {
+		if in(s) || !s.regexp && !isGlob(s.pattern) && a.in(s.pattern) {
 			c = c.with(s.list, scope{place: s.pattern})
-			for _, p := range with {
-				for _, f := range l.inner(s) {
-					if p.s.d == f.d {
-						c = c.with(p.s.list, scope{})
-					}
-				}
-			}
 		}
 	}
 	return c
@@ -148,21 +153,47 @@ func (l *lowering) inner(s *section) []section {
 	return slices.DeleteFunc(sections(s.list), func(f section) bool { return f.kind != "files" })
 }
 
-// folders are the <Directory> sections that an area is in, the outermost first.
-func (l *lowering) folders(a area) []*section {
-	var all []*section
-	for i := range l.site.sections {
-		s := &l.site.sections[i]
-		if s.kind != "directory" || s.regexp || isGlob(s.pattern) {
-			continue
-		}
-		if s.pattern == "/" || s.pattern == a.folder || strings.HasPrefix(a.folder, s.pattern+"/") {
-			all = append(all, s)
+// in reports whether all paths of an area are those of a <Location>.
+func (a area) in(location string) bool {
+	if a.m.expr != "" {
+		fixed, _ := fixedStart(a.m.expr)
+		return location == "/" || location == "" || strings.HasPrefix(a.m.expr, "^") && strings.HasPrefix(fixed, strings.TrimSuffix(location, "/")+"/")
+	}
+	return inLocation(a.prefix, location)
+}
+
+// folders are the <Directory> sections that an area is in, the outermost first,
+// then those with an expression. Those that in knows are for some of the area.
+func (l *lowering) folders(a area, in func(*section) bool) []*section {
+	var all, exprs []*section
+	if a.m.like != nil {
+		all, exprs = l.likeSections(a.m)
+	} else if a.folder != "" {
+		for i := range l.site.sections {
+			s := &l.site.sections[i]
+			switch {
+			case s.kind != "directory":
+			case s.regexp:
+				if in(s) || l.whole(s, a) {
+					exprs = append(exprs, s)
+				}
+			case in(s), isGlob(s.pattern) && l.whole(s, a), inFolder(a.folder, s.pattern):
+				all = append(all, s)
+			}
 		}
 	}
 	slices.SortStableFunc(all, func(x, y *section) int { return depth(x.pattern) - depth(y.pattern) })
-	return all
+	// Apache counts the slashes of expressions as well.
+	slices.SortStableFunc(exprs, func(x, y *section) int { return depth(x.pattern) - depth(y.pattern) })
+	return append(all, exprs...)
 }
+
+// inFolder reports whether a folder is one, or below it.
+func inFolder(folder, of string) bool {
+	return of == "/" || of == folder || strings.HasPrefix(folder, of+"/")
+}
+
+func none(*section) bool { return false }
 
 func depth(folder string) int {
 	if folder == "/" {
@@ -173,10 +204,12 @@ func depth(folder string) int {
 
 // whole reports whether a <DirectoryMatch>, or one with a *, is for all of an
 // area.
-func (l *lowering) whole(s *section, a area) bool {
+func (l *lowering) whole(s *section, a area) bool { return l.wholeOf(s, a.folder) }
+
+func (l *lowering) wholeOf(s *section, folder string) bool {
 	if s.regexp {
 		p, ok := l.regexp(s.d.place, s.pattern, false)
-		return ok && !strings.HasSuffix(p.expr, "$") && tried(p.expr, a.folder+"/")
+		return ok && p.not == "" && !looksAround(p.expr) && tried(p.expr, folder+"/")
 	}
-	return tried("^"+glob(s.pattern, false)+"(?:/|$)", a.folder)
+	return tried("^"+glob(s.pattern, false)+"(?:/|$)", folder)
 }

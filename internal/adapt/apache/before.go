@@ -20,27 +20,69 @@ func leads(set *ruleset) bool {
 	return false
 }
 
+// restricts reports whether a set has a rule that turns clients away.
+func restricts(set *ruleset) bool {
+	for ; set != nil; set = set.also {
+		if set.on && slices.ContainsFunc(set.rules, func(r rule) bool { return r.turnsAway() }) {
+			return true
+		}
+	}
+	return false
+}
+
+// turnsAway reports whether a rule answers with an error.
+func (r *rule) turnsAway() bool {
+	code := r.number("r", 302)
+	return r.has("f") || r.has("g") || r.has("r") && (code < 300 || code > 399)
+}
+
 // beforeRules emits what turns clients away below paths that have rules of who
 // may, above the rules of mod_rewrite. A password cannot be asked for there:
 // such a folder is taken past the rules, to a group, if there is one.
 func (l *lowering) beforeRules(m *mapping, after string) {
-	all := l.areas(m)
-	whole := l.entry(l.holding(area{m, m.prefix, m.folder}, nil))
-	for _, a := range all {
-		c := l.holding(a, nil)
-		if e := l.entry(c); a.prefix != m.prefix && !(len(e) == 1 && e[0].open()) && !(a.prefix != "/" && sameEntry(e, whole)) {
+	asked := func(a area, with []partial) *conf {
+		if after == "" { // outside of folders <Location> alone is asked: the folder will be another
+			a.m, a.folder = &mapping{kind: isFiles, prefix: m.prefix}, ""
+		}
+		return l.holding(a, with)
+	}
+	root := area{m, m.prefix, m.folder}
+	whole, _ := l.entry(asked(root, nil))
+	for _, a := range l.areas(m) {
+		c := asked(a, nil)
+		if a.prefix != m.prefix && l.unlike(c) {
+			continue
+		}
+		if e, _ := l.entry(c); a.prefix != m.prefix && !e.open() && !(a.prefix != "/" && sameEntry(e, whole)) {
 			l.before(at(a.prefix, placeOf(e[0].at)), e, c, a.folder, after)
 		}
 	}
-	for _, p := range l.partials(area{m, m.prefix, m.folder}) {
+	for _, p := range l.partials(root) {
 		if p.s.kind != "location" {
 			continue // files are looked at when they answer
 		}
-		c := l.holding(area{m, m.prefix, m.folder}, []partial{p})
-		if e := l.entry(c); !sameEntry(e, whole) && !(len(e) == 1 && e[0].open()) {
+		c := asked(root, []partial{p})
+		if l.unlike(c) {
+			continue
+		}
+		if e, _ := l.entry(c); !sameEntry(e, whole) && !e.open() {
 			l.before(cond{regexp: p.expr, at: p.s.d.place}, e, c, "", after)
 		}
 	}
+}
+
+// unlike refuses what is asked for by methods, or of TLS, for paths that rules
+// rewrite: a route above them holds what is asked for of all requests alone.
+func (l *lowering) unlike(c *conf) bool {
+	if _, all := l.entry(c); !all {
+		l.refuse(slices.Concat(c.access.require, c.access.older)[0], "<Limit> and <LimitExcept> for paths that rules rewrite: Apache asks before them, and here who answers does", "write one rule for all methods, or take the rules out")
+		return true
+	}
+	if c.sslRequired != nil && !l.site.tls {
+		l.refuse(c.sslRequired, "SSLRequireSSL for paths that rules rewrite, in a site without TLS", "write Require all denied")
+		return true
+	}
+	return false
 }
 
 func sameEntry(a, b entry) bool {

@@ -6,6 +6,7 @@ package apache
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -59,10 +60,22 @@ func (l *lowering) conditions(r *rule, c *cond, t *texts, expr string, w *rewrit
 	}
 	groups = merged(groups)
 	for _, g := range groups {
+		if len(g) > 1 { // one of several that holds for all, or none
+			if slices.ContainsFunc(g, func(t test) bool { return t.always == 1 }) {
+				continue
+			}
+			known := g[0]
+			if g = slices.DeleteFunc(slices.Clone(g), func(t test) bool { return t.always == -1 }); len(g) == 0 {
+				g = []test{known}
+			}
+		}
 		switch {
 		case len(g) == 1 && g[0].always == 1:
 		case len(g) == 1 && g[0].always == -1:
 			out.bad = true // the rule is for no request
+			if r.has("c") {
+				l.refuse(g[0].d, "RewriteCond that never holds, of a rule with [C]", "take the rules of the chain out")
+			}
 			return out
 		case c.take(g):
 		default:
@@ -193,7 +206,7 @@ func (l *lowering) test(c *condition, t *texts, expr string, w *rewriting) (test
 		return one, false
 	}
 	if len(is) == 2 && is[0] == '-' && strings.ContainsRune("fdFesxlLhHU", rune(is[1])) {
-		kind, ok := map[byte]string{'f': "file", 'd': "folder", 'F': "file", 'e': "any"}[is[1]]
+		kind, ok := map[byte]string{'f': "file", 'd': "folder", 'e': "any"}[is[1]]
 		if !ok {
 			l.refuse(d, fmt.Sprintf("RewriteCond … %s is not carried over", is), "-f, -d and -e are: a file, a folder, anything that is there")
 			return one, false

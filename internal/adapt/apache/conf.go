@@ -5,6 +5,7 @@ package apache
 
 import (
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -39,6 +40,7 @@ type conf struct {
 	slashOff    *directive
 	fallback    *directive            // FallbackResource
 	handlers    map[string]*directive // by extension without the dot, lower case; its last word but these is the handler
+	forced      map[string]*directive // the same of SetHandler in <FilesMatch>, which goes before SetHandler of folders
 	handler     *directive            // SetHandler; nil: by extension
 	types       map[string]*directive // AddType by extension
 	charsets    map[string]*directive // AddCharset by extension
@@ -64,20 +66,21 @@ type conf struct {
 	single      map[string]*directive // the last of each other directive
 	access      accessRules
 	override    *directive
+	ignore      []*directive // IndexIgnore
 }
 
 // newConf is what holds where nothing is said.
 func newConf() *conf {
-	return &conf{options: optFollow, handlers: map[string]*directive{}, types: map[string]*directive{}, charsets: map[string]*directive{}, errors: map[string]*directive{},
+	return &conf{options: optFollow, handlers: map[string]*directive{}, forced: map[string]*directive{}, types: map[string]*directive{}, charsets: map[string]*directive{}, errors: map[string]*directive{},
 		expiresType: map[string]*directive{}, fcgid: map[string]*directive{}, rlimits: map[string]*directive{}, single: map[string]*directive{}}
 }
 
 func (c *conf) clone() *conf {
 	n := *c
-	for _, m := range []*map[string]*directive{&n.handlers, &n.types, &n.charsets, &n.errors, &n.expiresType, &n.fcgid, &n.rlimits, &n.single} {
+	for _, m := range []*map[string]*directive{&n.handlers, &n.forced, &n.types, &n.charsets, &n.errors, &n.expiresType, &n.fcgid, &n.rlimits, &n.single} {
 		*m = maps.Clone(*m)
 	}
-	for _, l := range []*[]*directive{&n.headers, &n.requests, &n.env, &n.redirects, &n.filters, &n.reverse} {
+	for _, l := range []*[]*directive{&n.headers, &n.requests, &n.env, &n.redirects, &n.filters, &n.reverse, &n.ignore} {
 		*l = slices.Clone(*l)
 	}
 	return &n
@@ -99,6 +102,7 @@ type scope struct {
 	folder string // of a <Directory> or .htaccess; "": another section
 	place  string // of a <Location>
 	server bool   // outside of all sections
+	proxy  bool   // of a <Proxy>
 }
 
 // with is what holds once the directives of another section are heard.
@@ -141,9 +145,18 @@ func (c *conf) with(list []*directive, in scope) *conf {
 			for _, ext := range d.texts() {
 				delete(n.handlers, extension(ext))
 			}
+		case "sethandler of extensions":
+			for _, ext := range d.texts()[1:] {
+				if n.forced[extension(ext)] = d; strings.EqualFold(d.arg(0), "none") {
+					delete(n.forced, extension(ext))
+				}
+			}
 		case "sethandler":
 			if n.handler = d; strings.EqualFold(d.arg(0), "none") {
 				n.handler = nil
+			}
+			if in.place != "" { // heard after <FilesMatch>
+				n.forced = map[string]*directive{}
 			}
 		case "addtype":
 			for _, ext := range d.texts()[1:] {
@@ -209,9 +222,16 @@ func (c *conf) with(list []*directive, in scope) *conf {
 			if !in.server {
 				n.reverse = append(n.reverse, d)
 			}
+		case "indexignore":
+			n.ignore = append(n.ignore, d)
+		case "indexignorereset":
+			if d.on() {
+				n.ignore = nil
+			}
 		case "allowoverride":
 			n.override = d
 		case "rewriteengine", "rewriterule", "rewritecond", "rewritebase", "rewriteoptions":
+		case "require", "requireall", "requireany", "requirenone", "order", "allow", "deny", "satisfy", "limit", "limitexcept", "authmerging": // see accessRules
 		case "php_value", "php_flag", "php_admin_value", "php_admin_flag":
 			n.single["php "+d.arg(0)] = d
 		default:
@@ -224,8 +244,8 @@ func (c *conf) with(list []*directive, in scope) *conf {
 	n.access = n.access.with(list)
 	if !in.server {
 		if set := rulesOf(list, in); set != nil {
-			if set.inherit && n.rewrite != nil {
-				set.also = n.rewrite
+			if n.rewrite != nil && (set.inherit || n.rewrite.down) {
+				set.also, set.down = n.rewrite, set.down || n.rewrite.down
 			}
 			n.rewrite = set
 		}
@@ -299,7 +319,7 @@ func sections(list []*directive) []section {
 			s.regexp, s.pattern = true, d.arg(1)
 		}
 		if !s.regexp && kind != "files" && s.pattern != "/" && kind == "directory" {
-			s.pattern = strings.TrimRight(s.pattern, "/")
+			s.pattern = path.Clean(s.pattern)
 		}
 		all = append(all, s)
 	}

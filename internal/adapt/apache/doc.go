@@ -22,10 +22,12 @@
 // folder to the innermost with its .htaccess, <DirectoryMatch>, <Files>, and
 // <Location> in order; the host's own behind those of the main server. Sections for
 // some paths of an area (<FilesMatch>, <LocationMatch>) become routes of their own
-// above those of the area.
+// above those of the area (partial.go, names.go): one for each set of them that may be
+// for one path. Where the folders are not known (like.go), those that may be for some
+// are refused. An index file is asked for what holds for it (indexes.go).
 //
 // Lowering. answers.go makes the routes of an area: files, scripts.go what handlers
-// run, wsgi.go apps, proxy.go back ends; access.go says who may; rules.go,
+// run, wsgi.go apps, proxy.go back ends; access.go and accessrules.go say who may; rules.go,
 // conds.go, expand.go and rewrite.go lower RewriteRule and RewriteCond. A rule that
 // ends with [L] outside of folders goes on in a group behind the rules; within a
 // folder the request begins anew, as Apache's internal redirect does.
@@ -39,6 +41,11 @@
 //     would let in whom the folder does not is refused, with the rule;
 //   - a variable of SetEnvIf that is not set is there, and empty;
 //   - a path with a segment ".." or a control character is 400;
+//   - a name with the extension of a script before another one (x.php.bak), which
+//     AddHandler runs, is 403, and so is PHP where nothing says who runs it, or that
+//     its engine is off;
+//   - without Options FollowSymLinks a symbolic link that leads to what is in the same
+//     tree is followed all the same;
 //   - FastCGI programs among files (AddHandler fcgid-script) are those that are there
 //     when the configuration is read.
 package apache

@@ -51,7 +51,8 @@ func (l *lowering) expiring(a area, c *conf, on cond, guard, f pairs, b body) {
 	}
 	for _, g := range groups {
 		slices.Sort(g.exts)
-		of, ok := narrowed(on, `(?i)\.(?:`+strings.Join(slices.Compact(g.exts), "|")+`)$`)
+		of := on.clone()
+		ok := of.match(`(?i)\.(?:` + strings.Join(slices.Compact(g.exts), "|") + `)$`)
 		if !ok {
 			l.refuse(g.at, "ExpiresByType beside several sections that are for some files", "write ExpiresDefault into the <FilesMatch>")
 			continue

@@ -21,11 +21,11 @@ func byExtension(list []*directive) []*directive {
 		exts := extensionsOfSection(d)
 		var kept []*directive
 		for _, in := range d.within {
-			if in.name != "sethandler" || exts == nil || strings.EqualFold(in.arg(0), "none") || strings.EqualFold(in.arg(0), "default-handler") {
+			if in.name != "sethandler" || exts == nil || len(in.args) == 0 {
 				kept = append(kept, in)
 				continue
 			}
-			add := &directive{name: "addhandler", shown: in.shown, place: in.place, args: in.args[:1:1], known: in.known}
+			add := &directive{name: "sethandler of extensions", shown: in.shown, place: in.place, args: in.args[:1:1], known: in.known}
 			for _, ext := range exts {
 				add.args = append(add.args, arg{ext, d.place})
 			}
@@ -78,7 +78,7 @@ func (l *lowering) matchedScripts(list []*directive) []*directive {
 			out = append(out, d)
 			continue
 		}
-		add := &directive{name: "addhandler", shown: d.shown, place: d.place, known: d.known, args: []arg{{"proxy:" + address, d.args[1].place}}}
+		add := &directive{name: "sethandler of extensions", shown: d.shown, place: d.place, known: d.known, args: []arg{{"proxy:" + address, d.args[1].place}}}
 		for _, ext := range exts {
 			add.args = append(add.args, arg{ext, d.args[0].place})
 		}

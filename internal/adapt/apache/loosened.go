@@ -62,11 +62,12 @@ func (l *lowering) lets(r *rule, a area, with []partial) bool {
 	})
 	folder := l.holding(a, nil)
 	l.site.sections = all
-	e, of := l.entry(here), l.entry(folder)
+	e, alike := l.entry(here)
+	of, same := l.entry(folder)
 	switch {
-	case len(of) == 1 && of[0].open():
-	case !slices.ContainsFunc(e, func(g gate) bool { return !g.shut }):
-	case sameEntry(e, of) && here.text("authuserfile") == folder.text("authuserfile"):
+	case alike && same && of.open():
+	case alike && e.shut():
+	case alike && same && sameEntry(e, of) && here.text("authuserfile") == folder.text("authuserfile"):
 	default:
 		where := a.prefix
 		if with != nil {

@@ -8,15 +8,16 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"millrace/internal/adapt/pcre"
 )
 
 func (l *lowering) mappingsOf(s *site) {
-	for _, d := range s.all("proxypass", "proxypassmatch") {
-		l.proxyMapping(s, d)
+	for _, d := range s.both() { // those of the main server first, as mod_proxy has them
+		if d.name == "proxypass" || d.name == "proxypassmatch" {
+			l.proxyMapping(s, d)
+		}
 	}
 	for _, d := range s.all("redirect", "redirectmatch", "redirectpermanent", "redirecttemp") {
 		s.mappings = append(s.mappings, &mapping{kind: isRedirect, d: d})
@@ -29,12 +30,12 @@ func (l *lowering) mappingsOf(s *site) {
 	}
 	for _, d := range s.all("userdir") {
 		if len(d.args) == 1 && !strings.EqualFold(d.arg(0), "disabled") && !strings.EqualFold(d.arg(0), "enabled") {
-			s.mappings = append(s.mappings, &mapping{kind: isUserDir, d: d, prefix: "/~"})
+			s.mappings = append(s.mappings, &mapping{kind: isUserDir, d: d, prefix: "/~", like: likeOfUsers(usersFolder(d))})
 			break
 		}
 	}
 	if d := s.last("virtualdocumentroot"); d != nil {
-		s.mappings = append(s.mappings, &mapping{kind: isVirtual, d: d, prefix: "/"})
+		s.mappings = append(s.mappings, &mapping{kind: isVirtual, d: d, prefix: "/", like: likeOfHosts(d.arg(0))})
 	} else if s.root != "" {
 		d := s.last("documentroot")
 		s.mappings = append(s.mappings, &mapping{kind: isFiles, d: d, prefix: "/", folder: s.root})
@@ -81,10 +82,7 @@ func (l *lowering) alias(s *site, d *directive) {
 		l.refuse(d, fmt.Sprintf("%s: the path %q does not begin with a slash", d.known.name, from), "write /"+from)
 		return
 	}
-	folder := strings.TrimRight(to, "/")
-	if !path.IsAbs(folder) {
-		folder = l.path(folder)
-	}
+	folder := l.path(to)
 	info, err := os.Stat(folder)
 	isFile := err == nil && info.Mode().IsRegular() || err != nil && path.Ext(from) != "" && path.Ext(from) == path.Ext(to)
 	switch {
@@ -103,13 +101,13 @@ func (l *lowering) alias(s *site, d *directive) {
 func (l *lowering) routesOf(s *site) {
 	rules := rulesOf(s.own, scope{})
 	if s.at != nil {
-		if of := rulesOf(s.main, scope{}); rules == nil {
-			if of != nil && slices.ContainsFunc(s.main, func(d *directive) bool {
-				return d.name == "rewriteoptions" && strings.Contains(strings.ToLower(d.raw), "inheritdown")
-			}) {
+		switch of := rulesOf(s.main, scope{}); {
+		case of == nil:
+		case rules == nil:
+			if of.down {
 				rules = of
 			}
-		} else if of != nil && rules.inherit {
+		case rules.inherit || of.down:
 			rules.also = of
 		}
 	}
@@ -131,6 +129,7 @@ func (l *lowering) routesOf(s *site) {
 			}
 			l.beforeRules(m, "")
 		}
+		s.serverRules = rules
 		l.rules(rules, w)
 		if l.jumps(s, "site", "files") {
 			s.emit(cond{}, jump(rules.at.place, "site"))
@@ -224,6 +223,10 @@ func (l *lowering) mappingRoutes(m *mapping) {
 		}
 	}
 	group := s.group
+	if len(sets) > 0 && (m.expr != "" || m.file != "" && slices.ContainsFunc(sets, restricts)) {
+		l.once(sets[0].at, "rules of the folder "+m.folder+", of which "+m.d.known.name+" serves files by other names: they see the names of the files", "write RewriteEngine Off for it, or an Alias of the folder by its own names")
+		sets = nil
+	}
 	if len(sets) > 0 {
 		after := s.unique("answers")
 		before := len(s.routes)
@@ -245,6 +248,7 @@ func (l *lowering) mappingRoutes(m *mapping) {
 			delete(s.names, after)
 		}
 	}
+	l.indexes(areas, sets)
 	for i, a := range areas {
 		if !l.same(a, areas[i+1:]) {
 			l.areaRoutes(a)
@@ -349,11 +353,14 @@ func (l *lowering) guardOf(to string) string {
 		for _, a := range l.areas(m) {
 			if a.prefix == "/" || to == a.prefix || strings.HasPrefix(to, strings.TrimSuffix(a.prefix, "/")+"/") {
 				c := l.holding(a, nil)
-				e := l.entry(c)
-				if len(e) == 1 && e[0].open() {
+				e, all := l.entry(c)
+				if all && e.open() {
 					return ""
 				}
 				text := ""
+				if !all {
+					text = "of some methods "
+				}
 				for _, g := range e {
 					text += fmt.Sprint(g.shut, g.clients, g.not, g.users, g.named, c.text("authuserfile"), c.text("authname"))
 				}
@@ -369,7 +376,11 @@ func (l *lowering) areaRoutes(a area) {
 	s := l.site
 	plain := l.holding(a, nil)
 	for _, d := range plain.redirects {
-		l.redirect(d, a.prefix, cond{}, plain)
+		guard := plain
+		if l.inLocations(d) { // which Apache hears before it asks who may come in
+			guard = nil
+		}
+		l.redirect(d, a.prefix, cond{}, guard)
 	}
 	routes := func(with []partial) []routed {
 		was, group, closed := s.routes, s.group, s.closed
@@ -379,49 +390,84 @@ func (l *lowering) areaRoutes(a area) {
 		s.routes, s.group, s.closed = was, group, closed
 		return made
 	}
-	bare := routes(nil)
-	bodies := func(list []routed) string {
-		text := ""
-		for _, r := range list {
-			text += r.body.shown()
-		}
-		return text
-	}
 	all := l.partials(a)
-	all = slices.DeleteFunc(all, func(p partial) bool {
-		return bodies(routes([]partial{p})) == bodies(bare)
+	if len(all) > 9 {
+		l.refuse(all[9].s.d, fmt.Sprintf("%d sections are for some of the paths below %s: more than are looked at together", len(all), a.prefix), "join those that say the same")
+		return
+	}
+	said := map[string]string{} // what a route says, by the sections that are for it
+	says := func(with []partial) string {
+		key := ""
+		for _, p := range with {
+			key += fmt.Sprintf("%p ", p.s.d)
+		}
+		if _, ok := said[key]; !ok {
+			said[key] = l.made(a, l.holding(a, with))
+		}
+		return said[key]
+	}
+	all = slices.DeleteFunc(all, func(p partial) bool { // those that never make a difference
+		return !slices.ContainsFunc(subsets(all, p), func(with []partial) bool {
+			return says(with) != says(slices.DeleteFunc(slices.Clone(with), func(o partial) bool { return o.s.d == p.s.d }))
+		})
 	})
 	if len(all) > 6 {
 		l.refuse(all[6].s.d, fmt.Sprintf("%d sections are for some of the paths below %s: more than are looked at together", len(all), a.prefix), "join those that say the same")
 		return
 	}
-	for n := min(len(all), 2); n > 0; n-- {
-		for i := range all {
-			if n == 1 {
-				s.again(routes([]partial{all[i]}))
-				continue
-			}
-			for j := i + 1; j < len(all); j++ {
-				if disjoint(all[i], all[j]) {
-					continue
-				}
-				pair := routes([]partial{all[i], all[j]})
-				if one := bodies(routes([]partial{all[i]})); bodies(pair) == one && l.shuts(a, all[i]) {
-					continue // whoever comes first says the same
-				}
-				if bodies(pair) == bodies(routes([]partial{all[j]})) && l.shuts(a, all[j]) {
-					continue
-				}
-				s.again(pair)
-			}
-		}
-		if n == 2 { // those that let nobody in go first
-			slices.SortStableFunc(all, func(x, y partial) int {
-				return strings.Compare(strconv.FormatBool(!l.shuts(a, x)), strconv.FormatBool(!l.shuts(a, y)))
-			})
+	// A section that has the last word wherever it is heard goes first, alone.
+	rest := all
+	for i := 0; i < len(rest); i++ {
+		p := rest[i]
+		if !slices.ContainsFunc(subsets(rest, p), func(with []partial) bool { return says(with) != says([]partial{p}) }) {
+			s.again(routes([]partial{p}))
+			rest = slices.Delete(slices.Clone(rest), i, i+1)
+			i = -1 // others may have it now
 		}
 	}
-	s.again(bare)
+	for n := len(rest); n > 0; n-- {
+		for _, with := range subsets(rest, partial{}) {
+			if len(with) == n {
+				s.again(routes(with))
+			}
+		}
+	}
+	s.again(routes(nil))
+}
+
+// subsets are those of sections which some requests may be for, all at once; with
+// one of them, or any.
+func subsets(all []partial, with partial) [][]partial {
+	var out [][]partial
+	if len(all) > 9 {
+		all = all[:9] // more are refused
+	}
+	for bits := 1; bits < 1<<len(all); bits++ {
+		var of []partial
+		for i := range all {
+			if bits>>i&1 == 1 {
+				of = append(of, all[i])
+			}
+		}
+		if with.s != nil && !slices.ContainsFunc(of, func(p partial) bool { return p.s.d == with.s.d }) {
+			continue
+		}
+		apart := false
+		for i := range of {
+			for j := range i {
+				apart = apart || disjoint(of[j], of[i])
+			}
+		}
+		if !apart {
+			out = append(out, of)
+		}
+	}
+	return out
+}
+
+// inLocations reports whether a directive stands in a <Location>.
+func (l *lowering) inLocations(d *directive) bool {
+	return slices.ContainsFunc(l.site.sections, func(s section) bool { return s.kind == "location" && slices.Contains(s.list, d) })
 }
 
 // again emits routes that were made apart.
@@ -429,12 +475,6 @@ func (s *site) again(list []routed) {
 	for _, r := range list {
 		s.emit(r.cond, r.body)
 	}
-}
-
-// shuts reports whether a section lets nobody in.
-func (l *lowering) shuts(a area, p partial) bool {
-	e := l.entry(l.holding(a, []partial{p}))
-	return len(e) == 1 && e[0].shut
 }
 
 // disjoint reports whether no path is for both of two sections.

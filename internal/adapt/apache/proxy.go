@@ -41,37 +41,51 @@ func (l *lowering) proxyMapping(s *site, d *directive) {
 
 // proxyRoutes are those of a ProxyPass.
 func (l *lowering) proxyRoutes(m *mapping, except []string) {
-	s := l.site
+	m.except = except
 	for _, a := range l.areas(m) {
-		with := l.holding(a, nil)
-		for _, p := range l.partials(a) {
-			if p.s.kind == "location" {
-				l.refuse(p.s.d, "<LocationMatch> over paths of a ProxyPass", "write a <Location>")
-			}
-		}
-		if with.proxy != nil && with.proxyAt != "" && with.proxy.arg(0) == "!" {
-			except = append(except, "^"+quoteMeta(a.prefix)+"(?:/|$)")
+		if c := l.holding(a, nil); c.proxy != nil && c.proxyAt != "" && c.proxy.arg(0) == "!" {
+			m.except = append(m.except, "^"+quoteMeta(a.prefix)+"(?:/|$)")
 			continue
 		}
-		on := at(a.prefix, m.d.place)
-		if m.expr != "" {
-			on = cond{regexp: m.expr, at: m.d.place}
+		l.areaRoutes(a)
+	}
+}
+
+// proxySections are the <Proxy> that say something of a back end, beside who its
+// members are.
+func (l *lowering) proxySections(d *directive, target string) []*directive {
+	var all []*directive
+	fixed := target
+	if i := strings.IndexAny(fixed, "${"); i >= 0 {
+		fixed = fixed[:i]
+	} else if strings.Count(fixed, "/") == 2 {
+		fixed += "/"
+	}
+	for _, p := range l.site.both() {
+		if p.name != "proxy" || !slices.ContainsFunc(p.within, func(d *directive) bool {
+			return d.known != nil && d.known.nothing == "" && d.name != "balancermember" && d.name != "proxyset"
+		}) {
+			continue
 		}
-		on.exclude = append(on.exclude, except...)
-		gates := l.entry(with)
-		for i, g := range gates {
-			if g.shut {
-				s.emit(on, status(placeOf(g.at), 403))
-				continue
-			}
-			of := on.clone()
-			var guard pairs
-			if i == len(gates)-1 {
-				guard = l.guard(with, g)
-			} else {
-				of.client = g.clients
-			}
-			l.proxyRoute(m.d, m.prefix, m.expr, m.d.arg(1), m.d.texts()[2:], a.prefix, with, of, guard)
+		pattern := strings.TrimSuffix(p.arg(0), "*")
+		switch {
+		case isGlob(pattern):
+			l.once(p, "<Proxy "+p.arg(0)+"> with a pattern", "name the address, with a * at its end")
+		case strings.HasPrefix(fixed, pattern), strings.HasPrefix(fixed+"/", pattern):
+			all = append(all, p)
+		case strings.HasPrefix(strings.ToLower(pattern), strings.ToLower(fixed)), strings.HasPrefix(strings.ToLower(fixed), strings.ToLower(pattern)):
+			l.once(p, "<Proxy "+p.arg(0)+"> is for some of what "+d.known.name+" leads to", "write a <Location> with the paths that it is for")
+		}
+	}
+	return all
+}
+
+// openProxy refuses a <Proxy> that turns somebody away, of a back end that a rule
+// or a <Location> leads to.
+func (l *lowering) openProxy(d *directive, target string) {
+	for _, p := range l.proxySections(d, target) {
+		if e, all := l.entry(newConf().with(p.within, scope{proxy: true})); !all || !e.open() {
+			l.once(p, "<Proxy "+p.arg(0)+"> says who may come in to what "+d.known.name+" leads to", "write it into a <Location>")
 		}
 	}
 }
@@ -89,6 +103,7 @@ func (l *lowering) locationProxy(a area, c *conf, on cond, guard pairs) {
 		l.refuse(d, "ProxyPassMatch within a <Location>", "write it outside, with the expression before the address")
 		return
 	}
+	l.openProxy(d, d.arg(0))
 	l.proxyRoute(d, c.proxyAt, "", d.arg(0), d.texts()[1:], a.prefix, c, on, guard)
 }
 

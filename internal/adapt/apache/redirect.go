@@ -80,7 +80,7 @@ func (l *lowering) redirect(d *directive, prefix string, c cond, guard *conf) {
 		}
 	}
 	if isStatus {
-		l.site.emit(c, status(d.place, code))
+		l.site.emit(c, status(d.place, code)) // whoever may come in gets nothing either
 		return
 	}
 	to, ok := l.expand(d, words[1], t)
@@ -109,7 +109,12 @@ func (l *lowering) redirect(d *directive, prefix string, c cond, guard *conf) {
 	}
 	b := answer(d.place, "redirect", p.inline())
 	if guard != nil {
-		if e := l.entry(guard); len(e) == 1 && !e[0].shut {
+		switch e, all := l.entry(guard); {
+		case !all || len(e) > 1:
+			l.refuse(d, d.known.name+" within a section with alternatives of who may come in", "write it outside of the section")
+		case e[0].shut:
+			b = l.refused(guard, placeOf(e[0].at))
+		default:
 			b.keys = append(b.keys, l.guard(guard, e[0])...)
 		}
 	}

@@ -441,9 +441,21 @@ func (l *lowering) guarded(d *directive, w *rewriting, to string) {
 // proxied is a rule with [P].
 func (l *lowering) proxied(r *rule, w *rewriting, to, query string) body {
 	d := r.d
+	l.openProxy(d, to)
 	b, ok := l.proxyTo(d, to, nil, l.site.base)
 	if !ok {
 		return body{}
+	}
+	if w.server { // outside of folders, the <Location> of all paths is heard
+		c := l.holding(area{m: &mapping{kind: isFiles, prefix: "/"}, prefix: "/"}, nil)
+		switch e, all := l.entry(c); {
+		case !all || len(e) > 1 || c.sslRequired != nil && !l.site.tls:
+			l.refuse(d, "RewriteRule with [P] below a <Location> with alternatives of who may come in", "write ProxyPass")
+		case e[0].shut:
+			return l.refused(c, placeOf(e[0].at))
+		default:
+			b.keys = append(b.keys, l.guard(c, e[0])...)
+		}
 	}
 	if path := b.path; path != "" && path != "{path}" {
 		if query != "" && query != "{query}" {

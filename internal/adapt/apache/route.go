@@ -61,6 +61,7 @@ type cond struct {
 	not     pairs
 	any     []pairs
 	exclude []string // expressions on the path, none of which may match
+	over    bool     // there were more expressions than it can hold
 	at      document.Place
 }
 
@@ -263,23 +264,35 @@ func at(prefix string, place document.Place, exprs ...string) cond {
 		below.set("path", prefix+"/*", place)
 		c.any = []pairs{self, below}
 	}
-	for i, e := range exprs {
-		switch {
-		case i == 0:
-			c.regexp = e
-		case i > 1:
-			c.value.set("{path}", "~"+e, place)
-		case len(c.any) == 0:
-			var more pairs
-			more.set("regexp", e, place)
-			c.any = []pairs{more}
-		default:
-			for j := range c.any {
-				c.any[j].set("regexp", e, place)
-			}
-		}
+	for _, e := range exprs {
+		c.match(e)
 	}
 	return c
+}
+
+// match adds an expression on the path, which must match as well.
+func (c *cond) match(expr string) bool {
+	switch {
+	case c.regexp == "":
+		c.regexp = expr
+	case len(c.any) == 0:
+		var p pairs
+		p.set("regexp", expr, c.at)
+		c.any = []pairs{p}
+	case !slices.ContainsFunc(c.any, func(p pairs) bool { return p.get("regexp") != nil || p.get("path") == nil }):
+		any := slices.Clone(c.any)
+		for i := range any {
+			any[i] = slices.Clone(any[i])
+			any[i].set("regexp", expr, c.at)
+		}
+		c.any = any
+	case c.value.get("{path}") == nil:
+		c.value.set("{path}", "~"+expr, c.at)
+	default:
+		c.over = true
+		return false
+	}
+	return true
 }
 
 // only is the conditions of at for the path itself, without what is below it.

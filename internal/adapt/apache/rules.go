@@ -15,6 +15,7 @@ type ruleset struct {
 	base    *directive // RewriteBase
 	rules   []rule
 	inherit bool // and those of the folder above, after these
+	down    bool // folders below have them as well, after their own
 	also    *ruleset
 	folder  string // whose it is
 	place   string // of a <Location>
@@ -60,6 +61,7 @@ func rulesOf(list []*directive, in scope) *ruleset {
 		case "rewriteoptions":
 			for _, o := range d.texts() {
 				set.inherit = set.inherit || strings.EqualFold(o, "inherit")
+				set.down = set.down || strings.EqualFold(o, "inheritdown")
 			}
 		case "rewritecond":
 			c := condition{d: d}
@@ -68,6 +70,9 @@ func rulesOf(list []*directive, in scope) *ruleset {
 			}
 			conds = append(conds, c)
 		case "rewriterule":
+			for n := len(conds); n > 0 && conds[n-1].or; n-- { // [OR], and no other behind it: they need not hold
+				conds = conds[:n-1]
+			}
 			set.rules = append(set.rules, rule{d: d, conds: conds, flags: flagsOf(d.arg(2))})
 			conds = nil
 		}
@@ -149,6 +154,20 @@ func (r *rule) captured() []rule {
 		all = append(all, one)
 	}
 	return all
+}
+
+// rewriteOptionsRight refuses what RewriteOptions says that is not carried over.
+func (l *lowering) rewriteOptionsRight(d *directive) {
+	for _, o := range d.texts() {
+		switch name, _, _ := strings.Cut(strings.ToLower(o), "="); name {
+		case "inherit", "inheritdown":
+		case "allownoslash", "allowanyuri", "ignorecontextinfo", "legacyprefixdocroot", "longurloptimization", "maxredirects", "mergebase":
+		case "inheritbefore", "inheritdownbefore", "ignoreinherit":
+			l.refuse(d, "RewriteOptions "+o+": rules of a folder above go behind those of a folder, or are left out", "write the rules into the folder, in their order")
+		default:
+			l.refuse(d, "RewriteOptions: unknown option: "+o, "there are Inherit and InheritDown")
+		}
+	}
 }
 
 // checkFlags says what flags there are that cannot be.

@@ -47,11 +47,20 @@ func (c *conf) byHandler() (all []*byHandler) {
 			h.exts = append(h.exts, ext)
 		}
 	}
-	for _, ext := range sortedKeys(c.handlers) {
-		add(ext, c.handlers[ext])
+	byName := c.handler == nil // SetHandler goes before AddHandler
+	exts := sortedKeys(c.forced)
+	if byName {
+		exts = append(exts, sortedKeys(c.handlers)...)
+		exts = append(exts, sortedKeys(c.types)...)
 	}
-	for _, ext := range sortedKeys(c.types) {
-		if handlerName(c.types[ext]) == "php" {
+	slices.Sort(exts)
+	for _, ext := range slices.Compact(exts) {
+		switch d := c.handlers[ext]; {
+		case c.forced[ext] != nil:
+			add(ext, c.forced[ext])
+		case d != nil && byName:
+			add(ext, d)
+		case byName && handlerName(c.types[ext]) == "php":
 			add(ext, c.types[ext])
 		}
 	}
@@ -62,7 +71,7 @@ func (c *conf) byHandler() (all []*byHandler) {
 // extensions.
 func (l *lowering) scripts(a area, c *conf, on cond, guard pairs) []string {
 	var taken []string
-	if l.guessPHP && c.handlers["php"] == nil && c.types["php"] == nil && a.m.folder != "" {
+	if l.guessPHP && c.handlers["php"] == nil && c.forced["php"] == nil && c.types["php"] == nil && a.m.folder != "" {
 		c = c.clone()
 		c.handlers["php"] = &directive{name: "addhandler", known: directives["addhandler"], place: placeOf(a.m.d), args: []arg{{text: "php-script"}, {text: ".php"}}}
 	}
@@ -71,6 +80,10 @@ func (l *lowering) scripts(a area, c *conf, on cond, guard pairs) []string {
 		switch {
 		case a.m.file != "" && !slices.Contains(h.exts, extension(path.Ext(a.m.file))):
 			continue // one file, of another kind
+		case name == "php" && c.engineOff():
+			b := status(h.d.place, 403)
+			b.comments = []string{"PHP's engine is off here; Apache would send what is in the scripts"}
+			l.site.emit(l.narrowed(on, extensionExpr(h.exts), h.d), b)
 		case name == "php", strings.HasPrefix(name, "proxy:"):
 			l.script(a, c, on, guard, h, name)
 		case name == "fcgid-script":
@@ -96,7 +109,57 @@ func (l *lowering) scripts(a area, c *conf, on cond, guard pairs) []string {
 		}
 		taken = append(taken, h.exts...)
 	}
+	l.withinName(c, on, taken)
+	if a.m.kind == isFiles && !l.read.whole && c.handlerOf("php") == nil && c.types["php"] == nil && c.handler == nil && l.site.hasPHP(l) {
+		b := status(placeOf(a.m.d), 403)
+		b.comments = []string{"who runs PHP is not said here: scripts are not run, and what is in them is not sent"}
+		l.site.emit(l.narrowed(on, `(?i)\.ph(?:p|tml|ar)(?:/|$)`, a.m.d), b)
+	}
 	return taken
+}
+
+// hasPHP reports whether there are scripts of PHP among the files.
+func (s *site) hasPHP(l *lowering) bool {
+	if s.seen == nil {
+		s.seen = l.extensionsIn(s)
+	}
+	return s.seen["php"] || s.seen["phtml"] || s.seen["phar"]
+}
+
+// withinName is names that have the extension of a script before another one:
+// AddHandler is for them, too. They are not run here, and their source is not sent.
+func (l *lowering) withinName(c *conf, on cond, exts []string) {
+	var inner []string
+	var d *directive
+	for _, ext := range exts {
+		if c.forced[ext] != nil {
+			continue
+		}
+		inner = append(inner, quoteMeta(ext))
+		if d = c.handlers[ext]; d == nil {
+			d = c.types[ext]
+		}
+	}
+	if d == nil {
+		return
+	}
+	b := status(d.place, 403)
+	b.comments = []string{"to Apache a script as well, which is not run by this name, and not sent"}
+	l.site.emit(l.narrowed(on, `(?i)\.(?:`+strings.Join(inner, "|")+`)\.[^/]*(?:/|$)`, d), b)
+}
+
+// handlerOf is the handler of an extension; nil: there is none.
+func (c *conf) handlerOf(ext string) *directive {
+	if d := c.forced[extension(ext)]; d != nil {
+		return d
+	}
+	return c.handlers[extension(ext)]
+}
+
+// engineOff reports whether PHP's engine is switched off.
+func (c *conf) engineOff() bool {
+	d := c.single["php engine"]
+	return d != nil && slices.Contains([]string{"off", "0", "no", "false"}, strings.ToLower(d.arg(1)))
 }
 
 // oneScript is Alias of one file that a handler runs, by the extension of the file
@@ -106,6 +169,10 @@ func (l *lowering) oneScript(a area, c *conf, on cond, guard pairs) bool {
 	all := c.byHandler()
 	i := slices.IndexFunc(all, func(h *byHandler) bool { return slices.Contains(h.exts, of) })
 	if i < 0 {
+		if names := strings.Split(a.m.file, "."); slices.ContainsFunc(names[1:], func(e string) bool { return c.handlers[extension(e)] != nil }) {
+			l.refuse(a.m.d, a.m.d.known.name+" of one file that has the extension of a script in its name", "rename the file")
+			return true
+		}
 		if of == "php" && l.guessPHP && extension(path.Ext(a.m.prefix)) != of {
 			l.refuse(a.m.d, a.m.d.known.name+" of one file of PHP", "alias the folder that it is in")
 			return true
@@ -137,10 +204,7 @@ func (l *lowering) oneScript(a area, c *conf, on cond, guard pairs) bool {
 
 // forbidden is scripts where Options has no ExecCGI.
 func (l *lowering) forbidden(on cond, h *byHandler) {
-	of, ok := narrowed(on, extensionExpr(h.exts))
-	if !ok {
-		return
-	}
+	of := l.narrowed(on, extensionExpr(h.exts), h.d)
 	b := status(h.d.place, 403)
 	b.comments = []string{"Options ExecCGI is off here"}
 	l.site.emit(of, b)
@@ -153,25 +217,18 @@ func extensionExpr(exts []string) string {
 		parts = append(parts, quoteMeta(e))
 	}
 	if len(parts) == 1 {
-		return `\.` + parts[0] + `(?:/|$)`
+		return `(?i)\.` + parts[0] + `(?:/|$)`
 	}
-	return `\.(?:` + strings.Join(parts, "|") + `)(?:/|$)`
+	return `(?i)\.(?:` + strings.Join(parts, "|") + `)(?:/|$)`
 }
 
 // narrowed has an expression hold beside a condition.
-func narrowed(on cond, expr string) (cond, bool) {
+func (l *lowering) narrowed(on cond, expr string, d *directive) cond {
 	of := on.clone()
-	switch {
-	case of.regexp == "":
-		of.regexp = expr
-	case len(of.any) == 0:
-		var p pairs
-		p.set("regexp", expr, of.at)
-		of.any = []pairs{p}
-	default:
-		return of, false
+	if !of.match(expr) {
+		l.once(d, d.known.name+" beside more sections for the same paths than one route can hold", "join those that say the same")
 	}
-	return of, true
+	return of
 }
 
 // script is a route of scripts that an app or back ends run.
@@ -188,11 +245,7 @@ func (l *lowering) script(a area, c *conf, on cond, guard pairs, h *byHandler, h
 		}
 		runs.set("upstream", name, h.d.place)
 		if kind = protocol; protocol == "http" || protocol == "https" || protocol == "ajp" {
-			of, ok := narrowed(on, extensionExpr(h.exts))
-			if !ok {
-				l.refuse(h.d, "a handler beside other conditions", "write it into one <FilesMatch>")
-				return
-			}
+			of := l.narrowed(on, extensionExpr(h.exts), h.d)
 			b := body{at: h.d.place, keys: runs}
 			b.keys = append(append(b.keys, guard...), l.around(c, "upstream", kind)...)
 			l.site.emit(of, b)
@@ -252,12 +305,11 @@ func (l *lowering) script(a area, c *conf, on cond, guard pairs, h *byHandler, h
 			return
 		}
 		emit(on, "")
-		if of, ok := narrowed(on, "/$"); ok {
-			for _, file := range before {
-				of.exists.set(text+file, "none", h.d.place)
-			}
-			emit(of, name)
+		of := l.narrowed(on, "/$", h.d)
+		for _, file := range before {
+			of.exists.set(text+file, "none", h.d.place)
 		}
+		emit(of, name)
 		return
 	}
 	emit(on, "")
@@ -363,7 +415,7 @@ func (l *lowering) fcgidFolder(a area, c *conf, on cond, guard pairs, exts []str
 			d = c.handler
 		}
 		if exts != nil {
-			d = c.handlers[exts[0]]
+			d = c.handlerOf(exts[0])
 		}
 		l.refuse(d, fmt.Sprintf("no FastCGI program is in %s: each becomes an app of its own", folder), "put the programs there first")
 		return
@@ -377,7 +429,7 @@ func (l *lowering) fcgidFolder(a area, c *conf, on cond, guard pairs, exts []str
 func (l *lowering) fcgidRoute(a area, c *conf, on cond, guard pairs, url, file string) {
 	s := l.site
 	d := a.m.d
-	if h := c.handlers[strings.ToLower(strings.TrimPrefix(path.Ext(file), "."))]; h != nil {
+	if h := c.handlerOf(path.Ext(file)); h != nil {
 		d = h
 	}
 	of := at(url, placeOf(d))
@@ -399,7 +451,7 @@ func (l *lowering) fcgidRoute(a area, c *conf, on cond, guard pairs, url, file s
 
 // fcgidFile is ScriptAlias of one FastCGI program.
 func (l *lowering) fcgidFile(a area, c *conf, on cond, guard pairs) bool {
-	h := c.handlers[extension(path.Ext(a.m.file))]
+	h := c.handlerOf(path.Ext(a.m.file))
 	if h == nil || handlerName(h) != "fcgid-script" {
 		if path.Ext(a.m.file) != ".fcgi" {
 			return false
@@ -432,6 +484,7 @@ func (l *lowering) handlerOfAll(a area, c *conf, on cond, guard pairs) bool {
 			return true
 		}
 		l.cgi(a, c, on, guard, &byHandler{d: d})
+		l.site.emit(on, status(d.place, 404)) // what is no program is no file either
 	case name == "fcgid-script":
 		l.fcgidFolder(a, c, on, guard, nil)
 	case name == "wsgi-script":

@@ -215,7 +215,7 @@ func (l *lowering) wide(s *site) {
 	if d := s.last("usecanonicalname"); d != nil && !strings.EqualFold(d.arg(0), "off") {
 		s.note(d, "the site's own address in redirects and variables is the one that was asked for")
 	}
-	for _, name := range []string{"allowencodedslashes", "acceptpathinfo", "hostnamelookups", "protocols", "httpprotocoloptions", "mergeslashes", "indexignore"} {
+	for _, name := range []string{"allowencodedslashes", "acceptpathinfo", "hostnamelookups", "protocols", "httpprotocoloptions", "mergeslashes"} {
 		if d := s.last(name); d != nil {
 			l.wideNote(s, d)
 		}
@@ -226,7 +226,7 @@ func (l *lowering) wideNote(s *site, d *directive) {
 	notes := map[string]string{
 		"allowencodedslashes": "%2F in a path reaches apps and back ends as it is", "acceptpathinfo": "scripts have what follows them as PATH_INFO, files do not",
 		"hostnamelookups": "no name is looked up", "protocols": "HTTP/1.1 is spoken, and HTTP/2 over TLS", "httpprotocoloptions": "requests are read strictly",
-		"mergeslashes": "several slashes count as one", "indexignore": "names that begin with a dot are not listed",
+		"mergeslashes": "several slashes count as one",
 	}
 	s.note(d, notes[d.name])
 }

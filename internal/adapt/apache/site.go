@@ -41,7 +41,9 @@ type site struct {
 	params      pairs
 	rewriteMaps map[string]*directive
 	passAuth    bool
-	headersHere bool // headers are those of each route
+	headersHere bool            // headers are those of each route
+	seen        map[string]bool // extensions of the files
+	serverRules *ruleset        // that are outside of folders, where there are some
 	always      *document.Table
 }
 
@@ -316,6 +318,7 @@ func (l *lowering) build(s *site) {
 	l.logs(s)
 	l.wide(s)
 	l.mappingsOf(s)
+	l.plainSections()
 	if s.hasFiles() {
 		s.types = l.knownTypes(s)
 		s.table.Set("types", l.mediaTypes(s.base), s.table.Place())

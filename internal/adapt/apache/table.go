@@ -230,7 +230,7 @@ ContentDigest svd flag ? responses have no Content-MD5
 QualifyRedirectURL svd flag = the place of a redirect is as it is written
 RegexDefaultOptions s 1+ = expressions are RE2's, with its own defaults
 DirectoryIndexRedirect svd 1 ! a folder is answered by its index, and not by a redirect to it: write RedirectMatch
-IndexIgnoreReset svd 1+ = names that begin with a dot are not listed
+IndexIgnoreReset svd flag
 AliasPreservePath svd flag ? an Alias within a <Location> is not carried over: write it outside
 RedirectRelative svd flag = the place of a redirect is as it is written
 VirtualScriptAlias sv 1 ! programs of folders that are another for each host

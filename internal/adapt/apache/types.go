@@ -118,7 +118,8 @@ func (l *lowering) extensionsIn(s *site) map[string]bool {
 		if m.kind != isFiles || m.folder == "" {
 			continue
 		}
-		for _, folder := range l.foldersBelow(m.folder, 0, &budget) {
+		folders, _ := l.foldersBelow(m.folder, &budget)
+		for _, folder := range folders {
 			files, _ := filepath.Glob(filepath.Join(escapeGlob(folder), "*.*"))
 			for _, f := range files {
 				seen[extension(filepath.Ext(f))] = true
@@ -179,7 +180,7 @@ func (l *lowering) mediaTypes(c *conf) *document.Table {
 func (l *lowering) charsetsOfNames(c *conf, t *document.Table) {
 	var seen map[string]bool
 	for _, ext := range sortedKeys(c.charsets) {
-		if t.Get("."+ext) != nil || c.handlers[ext] != nil || ext == "php" { // a program says itself what it answers
+		if t.Get("."+ext) != nil || c.handlerOf(ext) != nil || ext == "php" { // a program says itself what it answers
 			continue
 		}
 		if seen == nil {

@@ -44,7 +44,7 @@ func (l *lowering) userDir(a area, c *conf, on cond, guard pairs) {
 	disabled = slices.DeleteFunc(disabled, func(n string) bool { return n == "root" })
 	if !all {
 		if len(enabled) == 0 {
-			l.site.emit(cond{path: "/~*", at: d.place}, status(d.place, 404))
+			l.site.emit(on, status(d.place, 404))
 			return
 		}
 		p.set("enabled", enabled, d.place)
@@ -52,19 +52,21 @@ func (l *lowering) userDir(a area, c *conf, on cond, guard pairs) {
 	if len(disabled) > 0 {
 		p.set("disabled", disabled, d.place)
 	}
-	c = l.userDirConf(c, folder)
 	if index := c.indexes(); !slices.Equal(index, []string{"index.html"}) {
 		var files []string
 		for _, i := range index {
 			ext := extension(path.Ext(i))
-			if h := c.handlers[ext]; h == nil && !strings.HasPrefix(i, "/") {
+			if h := c.handlerOf(ext); h == nil && !strings.HasPrefix(i, "/") {
 				files = append(files, i)
 			}
 		}
 		p.set("index", append([]string{}, files...), d.place)
 	}
 	if c.has(optIndexes) {
-		p.set("listing", true, placeOf(c.optionsAt))
+		p.set("listing", l.listing(a, c), placeOf(c.optionsAt))
+	}
+	if c.handler != nil && handlerName(c.handler) != "default-handler" {
+		l.refuse(c.handler, "SetHandler for the folders of users", "write AddHandler with the extensions of their programs")
 	}
 	var exts []string
 	for _, h := range c.byHandler() {
@@ -76,6 +78,8 @@ func (l *lowering) userDir(a area, c *conf, on cond, guard pairs) {
 			if name == "fcgid-script" {
 				l.site.table.Comment("FastCGI programs in the folders of users are started for each request, as CGI programs: each of them speaks both")
 			}
+		case name == "cgi-script" || name == "fcgid-script":
+			l.forbidden(on, h)
 		case name == "php" || strings.HasPrefix(name, "proxy:"):
 			l.refuse(h.d, "PHP in the folders of users", "PHP is run below folders that are known when millrace starts")
 		}
@@ -88,23 +92,18 @@ func (l *lowering) userDir(a area, c *conf, on cond, guard pairs) {
 		}
 		p.set("cgi", cgi, placeOf(c.optionsAt))
 	}
+	var taken []string
+	for _, e := range exts {
+		taken = append(taken, extension(e))
+	}
+	l.withinName(c, on, taken)
 	b := answer(d.place, "user_dirs", p.inline())
 	b.keys = append(append(b.keys, guard...), l.around(c, "files", "")...)
-	l.site.emit(cond{path: "/~*", at: d.place, client: on.client, method: on.method}, b)
+	l.site.emit(on, b)
 }
 
-// userDirConf is what holds in the folders of users: the sections that name them
-// with a *.
-func (l *lowering) userDirConf(c *conf, folder string) *conf {
-	for i := range l.site.sections {
-		s := &l.site.sections[i]
-		like := "/home/someone/" + folder
-		if s.kind != "directory" {
-			continue
-		}
-		if s.pattern == "/" || s.pattern == "/home" || isGlob(s.pattern) && tried("^"+glob(s.pattern, false)+"$", like) || s.regexp && tried(s.pattern, like) {
-			c = c.with(s.list, scope{folder: s.pattern})
-		}
-	}
-	return c
+// usersFolder is the folder within the homes.
+func usersFolder(d *directive) string {
+	folder, _ := strings.CutPrefix(d.arg(0), "/home/*/")
+	return strings.Trim(folder, "/")
 }
