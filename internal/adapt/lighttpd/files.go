@@ -132,6 +132,11 @@ func (l *lowering) physical(t tree, gateways []*gateway, all []known) []*route {
 		}
 		out = append(out, forbidden(t.at, conds...))
 	}
+	if s := l.handler404(all); s != nil { // files take no other method, and that is who answers for what is no file
+		group := l.handlerGroup(s)
+		out = append(out, (&route{at: s.at}).set("goto", group, s.at).
+			when(append(t.there("none", "", s.at), cond{key: "value", name: "{method}", value: "~^(?:GET|HEAD)$", not: true, at: s.at})...))
+	}
 	out = append(out, (&route{at: t.at}).set("files", files, t.at))
 	for _, r := range out {
 		r.when(t.conds...)
