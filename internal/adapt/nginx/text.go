@@ -205,7 +205,7 @@ func (s *scope) own(name string) (string, bool) {
 	if text, ok := s.vars[name]; ok {
 		return text, true
 	}
-	if n, err := strconv.Atoi(name); err == nil && len(name) == 1 {
+	if n, err := strconv.Atoi(name); err == nil && len(name) == 1 && n > 0 {
 		if n <= len(s.groups) {
 			return s.groups[n-1], true
 		}
