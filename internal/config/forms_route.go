@@ -23,7 +23,6 @@ var (
 	formRedirectStatus  = form{takes: "301, 302, 303, 307 or 308", number: checkRedirectStatus}
 	formRespondStatus   = form{takes: "a status from 200 to 599", number: checkRespondStatus}
 	formText            = form{takes: "a text, with placeholders like {path}; {{ is a brace", empty: true, texts: true}
-	formWord            = form{takes: "a text", empty: true}
 	formMapKind         = form{takes: `"text", "networks" or "split"`, check: checkMapKind}
 	formMediaType       = form{takes: `a media type, like "text/html; charset=utf-8"`, check: checkMediaType}
 	formHeaders         = form{takes: `a table of headers: { X-Robots-Tag = "noindex" }`, empty: true, texts: true, check: checkHeaderValue, name: checkResponseHeader}

@@ -395,6 +395,7 @@ func (l *lowering) areaRoutes(a area) {
 		l.refuse(all[9].s.d, fmt.Sprintf("%d sections are for some of the paths below %s: more than are looked at together", len(all), a.prefix), "join those that say the same")
 		return
 	}
+	l.behind(a, all, routes)
 	said := map[string]string{} // what a route says, by the sections that are for it
 	says := func(with []partial) string {
 		key := ""

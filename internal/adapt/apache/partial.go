@@ -98,6 +98,52 @@ func (l *lowering) partials(a area) []partial {
 	return all
 }
 
+// followed are sections for programs which are heard for the last name of a path
+// alone, since they let in whom others do not, as they are for paths that go on
+// behind the name.
+func (l *lowering) followed(a area, all []partial) []partial {
+	if !l.onlyPrograms(a) {
+		return nil
+	}
+	var out []partial
+	for i, p := range all {
+		if p.s.kind != "files" || !l.loosens(a, all, i) {
+			continue
+		}
+		if e, alike := l.entry(l.holding(a, []partial{p})); alike && e.open() {
+			continue
+		}
+		expr := l.nameExpr(p.s, false)
+		if p.expr = strings.ReplaceAll(expr, "(?:/|$)", "/"); p.expr == expr && expr != "" {
+			l.once(p.s.d, "the expression on names cannot be one on paths that go on behind a program", "write it with ^ and $ at its ends")
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// behind are the routes of paths that go on behind a program's name. Which of two
+// names in a path is the program's is not known before it is looked for: where
+// that makes a difference nobody comes in.
+func (l *lowering) behind(a area, all []partial, routes func(with []partial) []routed) {
+	followed := l.followed(a, all)
+	for i, p := range followed {
+		for j, o := range slices.Concat(all, followed) {
+			if o.s.d == p.s.d || j >= len(all) && j-len(all) < i || disjoint(p, o) {
+				continue
+			}
+			if e, alike := l.entry(l.holding(a, []partial{o})); alike && e.open() {
+				continue
+			}
+			l.site.emit(at(a.prefix, p.s.d.place, p.expr, o.expr), status(p.s.d.place, 403))
+		}
+	}
+	for _, p := range followed {
+		l.site.again(routes([]partial{p}))
+	}
+}
+
 // onlyPrograms reports whether all files of an area are programs.
 func (l *lowering) onlyPrograms(a area) bool {
 	if a.m.kind == isProgram {
