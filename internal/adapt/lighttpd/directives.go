@@ -110,7 +110,7 @@ var directives = []directive{
 	{"dir-listing.encode-header", "b", harmless, ofRequest, "there is no such file"},
 	{"dir-listing.encode-readme", "b", harmless, ofRequest, "there is no such file"},
 	{"dir-listing.auto-layout", "b", harmless, ofRequest, "listings have a look of their own"},
-	{"dir-listing.exclude", "l", refused, ofRequest, "a listing has all names that do not begin with a dot"},
+	{"dir-listing.exclude", "l", lowered, ofRequest, ""},
 	{"dir-listing.cache", "l", harmless, ofRequest, "listings are made anew"},
 	{"static-file.exclude-extensions", "l", lowered, ofRequest, ""},
 	{"static-file.etags", "b", harmless, ofRequest, "files have an ETag and a Last-Modified"},

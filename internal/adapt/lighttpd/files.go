@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"millrace/internal/adapt/document"
+	"millrace/internal/adapt/pcre"
 )
 
 // tree is a folder of files as paths lead to it.
@@ -123,7 +124,7 @@ func (l *lowering) physical(t tree, gateways []*gateway, all []known) []*route {
 	}
 	files.Set("index", index, t.at)
 	if s := l.listing(all); s != nil {
-		files.Set("listing", true, s.at)
+		files.Set("listing", l.listed(all), s.at)
 	}
 	if l.listing(all) == nil { // lighttpd shows that the folder is there
 		conds := append(t.there("folder", "", t.at), cond{key: "regexp", value: "/$", at: t.at})
@@ -153,6 +154,26 @@ func (l *lowering) listing(all []known) *setting {
 		return nil
 	}
 	return s
+}
+
+// listed is the value of listing: which names are not shown, if any.
+func (l *lowering) listed(all []known) any {
+	s := l.effective("dir-listing.exclude", all)
+	if s == nil || len(s.value.items) == 0 {
+		return true
+	}
+	var exprs []string
+	for _, of := range s.value.items {
+		expr, bad := translate(of.value.string())
+		if bad != "" {
+			l.problems.Add(s.at, "dir-listing.exclude: regular expression "+quote(of.value.string())+" "+bad, hintOfRegexp)
+			return true
+		}
+		exprs = append(exprs, expr)
+	}
+	t := document.Inline()
+	t.Set("hide", pcre.Union(exprs), s.at)
+	return t
 }
 
 // indexed is an index file that is looked for before others, as another one behind it

@@ -120,7 +120,7 @@ func (l *lowering) userDirs(all []known) []*route {
 	index, _ := l.index(nil, all)
 	in.Set("index", index, s.at)
 	if of := l.listing(all); of != nil {
-		in.Set("listing", true, of.at)
+		in.Set("listing", l.listed(all), of.at)
 	}
 	return []*route{slashedUser(s), (&route{at: s.at}).set("user_dirs", in, s.at).when(cond{key: "path", value: "/~*", at: s.at})}
 }
@@ -150,7 +150,7 @@ func (l *lowering) baseDirs(s, base *setting, all []known) []*route {
 	index, _ := l.index(nil, all)
 	files.Set("index", index, s.at)
 	if of := l.listing(all); of != nil {
-		files.Set("listing", true, of.at)
+		files.Set("listing", l.listed(all), of.at)
 	}
 	r := (&route{at: s.at}).set("rewrite", "/{2}", s.at).set("files", files, s.at)
 	return []*route{slashedUser(s), r.when(cond{key: "regexp", value: `^/~([A-Za-z0-9._-]+)/(.*)$`, at: s.at})}
