@@ -57,10 +57,10 @@ func (q *query) fetch(e *entry, why string, vary []string, separate bool) result
 			return lookAgain
 		}
 	}
+	h.forward(q.w, q.r) // first: the fetch may answer this client itself, at once
 	f := h.beginLocked(q.key, join, why, q.r, e, e == nil && (separate || private), q.w)
 	if f == nil { // the server is being closed, or the handler is
 		c.mu.Unlock()
-		h.forward(q.w, q.r)
 		h.note(q.w.Header(), "fwd=bypass; detail=closing")
 		h.next.ServeHTTP(q.w, q.r)
 		return answered
@@ -68,7 +68,6 @@ func (q *query) fetch(e *entry, why string, vary []string, separate bool) result
 	rd := f.body.join()
 	c.mu.Unlock()
 	defer rd.leave()
-	h.forward(q.w, q.r)
 	if e == nil {
 		c.counts.misses.Add(1)
 	} else {
