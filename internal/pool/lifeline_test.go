@@ -56,7 +56,7 @@ func beMaster(dir string) {
 	server := httptest.NewServer(p.Handler(""))
 	for {
 		s := p.Status()
-		if s.Idle == 2 {
+		if s.Idle == 2 && s.Workers[0].PID != 0 && s.Workers[1].PID != 0 { // the host's word on them may come later
 			fmt.Println(server.URL, s.Workers[0].PID, s.Workers[1].PID)
 			select {}
 		}
@@ -81,6 +81,7 @@ func TestMasterKilled(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { _ = cmd.Process.Kill() }) // an error: it is gone, as it should be
 		var url string
 		var workers [2]int
 		line, err := bufio.NewReader(stdout).ReadString('\n')
