@@ -21,6 +21,7 @@ type Format struct {
 	parts []part // of a text
 	keep  bool   // what is found out about the request is read after it
 	needs placeholder.Needs
+	timed bool // it tells {upstream_time}
 }
 
 // Needs is what the format wants to be found out about a request.
@@ -75,7 +76,7 @@ func ParseFormat(s string, scope placeholder.Scope) (*Format, error) {
 		return nil, fmt.Errorf("control character in %q: each request has one line", s)
 	}
 	needs := t.Needs() &^ placeholder.NeedsResponse
-	f := &Format{kind: text, keep: needs&^placeholder.NeedsID != 0, needs: needs}
+	f := &Format{kind: text, keep: needs&^placeholder.NeedsID != 0, needs: needs, timed: strings.Contains(s, "{upstream_time}")}
 	quotes, isObject := 0, strings.HasPrefix(s, "{{")
 	for _, piece := range t.Parts() {
 		if fixed, ok := piece.Constant(); ok {

@@ -107,7 +107,10 @@ func appendJSON(b []byte, s string) []byte {
 // handler within Wrap got; app or upstream may be empty.
 func Answered(w http.ResponseWriter, app, upstream string) {
 	if own := writerOf(w); own != nil {
-		own.app, own.upstream, own.asked = app, upstream, time.Now()
+		own.app, own.upstream = app, upstream
+		if own.timed {
+			own.asked = time.Now()
+		}
 	}
 }
 

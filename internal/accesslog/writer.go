@@ -27,7 +27,7 @@ func (l *Log) WrapAs(next http.Handler, f *Format, site string) http.Handler {
 			r, _ = placeholder.Keep(r)
 		}
 		rw := writers.Get().(*writer)
-		rw.w, rw.ctx, rw.head = w, r.Context(), r.Method == http.MethodHead
+		rw.w, rw.ctx, rw.head, rw.timed = w, r.Context(), r.Method == http.MethodHead, f.timed
 		start := time.Now()
 		returned := false
 		defer func() {
@@ -62,8 +62,9 @@ type writer struct {
 	line   []byte // room to make the line in
 	entry  entry  // room, too
 
-	app, upstream string // see Answered
-	asked         time.Time
+	app, upstream string        // see Answered
+	timed         bool          // the format tells {upstream_time}
+	asked         time.Time     // if timed
 	waited        time.Duration // from asked until the response began; 0: it was not
 	unlogged      bool          // see Unlogged
 }
