@@ -220,6 +220,9 @@ func (p *Pool) takeBackLocked(ch *channel) {
 	if len(ch.held) == 0 {
 		p.runningLocked(p.now(), -1)
 		p.idleListLocked(ch)
+		if ch.state == channelDraining {
+			p.drainedLocked(ch) // no answer comes that would
+		}
 	}
 }
 

@@ -99,17 +99,8 @@ func TestStoppedWorker(t *testing.T) {
 	p, server := startPool(t, cfg)
 	p.waitServing(t, 2)
 	stopped := pidOf(t, server) // used last, so the next request is its own
-	if err := syscall.Kill(stopped, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stopProcess(t, stopped)
 	defer syscall.Kill(stopped, syscall.SIGCONT)
-	eventually(t, func() error {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", stopped))
-		if err != nil || !strings.Contains(string(b), ") T ") {
-			return fmt.Errorf("not stopped yet: %s, %v", b, err)
-		}
-		return nil
-	})
 	for range 20 { // none waits for it
 		if other := pidOf(t, server); other == stopped {
 			t.Fatal("a stopped process answers")
@@ -122,6 +113,21 @@ func TestStoppedWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.waitAtRest(t, 2)
+}
+
+// stopProcess stops a process until a SIGCONT.
+func stopProcess(t testing.TB, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || !strings.Contains(string(b), ") T ") {
+			return fmt.Errorf("not stopped yet: %s, %v", b, err)
+		}
+		return nil
+	})
 }
 
 // TestQueueFull: what is beyond the queue is refused at once, and the refusal
@@ -251,5 +257,56 @@ func TestHalfClosedClient(t *testing.T) {
 	}
 	if b, _ := io.ReadAll(conn); len(b) > 0 {
 		t.Errorf("got %q", b)
+	}
+}
+
+// TestDrainingTakenBack: a channel that drains ends also when what it held is
+// taken back: its packet was still on its way when the draining began, and the
+// worker, in the close() of the request before or stopped, does not read it.
+func TestDrainingTakenBack(t *testing.T) {
+	for _, name := range []string{"closing", "stopped"} {
+		t.Run(name, func(t *testing.T) {
+			p := New(Config{StopTimeout: time.Hour})
+			h := &host{pool: p, cfg: *p.cfg}
+			ours, theirs, err := packetPair()
+			if err != nil {
+				t.Fatal(err)
+			}
+			readEnd, err := duplicate(theirs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer closeFD(theirs)
+			ch := &channel{
+				pool: p, host: h, process: &process{host: h, control: -1}, state: channelServing, seq: 1,
+				packets: ours, readEnd: readEnd, words: &slotWords{started: 1, finished: 1},
+			}
+			defer ch.closeFDs()
+			if name == "closing" {
+				ch.words.finished = 0
+			}
+			ch.process.channels, p.channels = []*channel{ch}, []*channel{ch}
+			p.mu.Lock()
+			p.lendLocked(ch, &call{frame: make([]byte, packetHead), client: context.Background()})
+			p.drainLocked(ch)
+			p.unlock() // writes the packet
+			p.mu.Lock()
+			ch.headSince -= 2 * stall
+			p.mu.Unlock()
+			p.check()
+
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.timer.Stop()
+			if p.queue.len != 1 || len(ch.held) != 0 {
+				t.Errorf("%d requests are queued again, the channel holds %d", p.queue.len, len(ch.held))
+			}
+			if ch.packets >= 0 {
+				t.Error("the way in is open still: the worker never learns that it is to leave")
+			}
+			if _, ok := readBack(theirs, make([]byte, packetHead)); ok {
+				t.Error("a packet is left for the worker")
+			}
+		})
 	}
 }

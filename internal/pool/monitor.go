@@ -99,6 +99,9 @@ func (p *Pool) stalledLocked(ch *channel) {
 		}
 		return
 	}
+	if ch.state == channelDraining {
+		return // its way in is closed: it ends
+	}
 	ch.seq++
 	if _, err := sendWith(ch.packets, pingPacket(ch.seq)); err == nil {
 		ch.ping = ch.seq
