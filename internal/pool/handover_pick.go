@@ -27,11 +27,11 @@ func (o *handover) pick() (_ *process, left int) {
 		}
 		left++
 	}
-	if o.marked != nil && !slices.Contains(givable, o.marked) {
-		o.marked = nil
-	}
 	if len(givable) > 0 || o.drained {
 		o.releaseLocked()
+	}
+	if !slices.Contains(givable, o.marked) {
+		o.unmarkLocked() // what is left of it serves on
 	}
 	switch {
 	case o.drained:

@@ -63,3 +63,44 @@ func TestHandOverDraining(t *testing.T) {
 		t.Errorf("the log complains:\n%s", text)
 	}
 }
+
+// pickable is a handover of processes with so many channels each, all of which
+// run a request.
+func pickable(channels ...int) (*handover, []*process) {
+	p := New(Config{StopTimeout: time.Hour})
+	h := &host{pool: p, cfg: *p.cfg}
+	for i, n := range channels {
+		proc := &process{host: h, number: i + 1, control: -1}
+		proc.pid.Store(int64(100 * (i + 1)))
+		for range n {
+			ch := &channel{
+				pool: p, host: h, process: proc, state: channelServing, packets: 1 << 30, readEnd: -1, words: &slotWords{},
+				held: []*call{{}},
+			}
+			proc.channels, p.channels = append(proc.channels, ch), append(p.channels, ch)
+		}
+		p.processes = append(p.processes, proc)
+	}
+	return &handover{pool: p, host: h}, p.processes
+}
+
+// TestMarkedNoMore: a process that was taken out of dispatch, to fall idle and
+// be given, is lent to again when it is not to be given after all.
+func TestMarkedNoMore(t *testing.T) {
+	o, procs := pickable(2, 2)
+	if proc, left := o.pick(); proc != nil || left != 2 || o.marked == nil {
+		t.Fatalf("of two busy processes %v is picked, %d are left, %v is marked", proc, left, o.marked)
+	}
+	marked := o.marked
+	for _, proc := range procs {
+		proc.retiring = true // until the taker's come, they serve
+	}
+	if proc, left := o.pick(); proc != nil || left != 2 || o.marked != nil {
+		t.Errorf("of two that are to be replaced %v is picked, %d are left, %v is marked", proc, left, o.marked)
+	}
+	for i, ch := range marked.channels {
+		if !ch.lendableLocked() {
+			t.Errorf("channel %d is lent nothing any more", i)
+		}
+	}
+}
