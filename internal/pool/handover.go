@@ -290,7 +290,7 @@ func (o *handover) end(left int) error {
 	o.unmark()
 	p := o.pool
 	if left != 0 {
-		p.log.Warn("workers are not handed over: they are busy, and end with this process", "app", p.name, "processes", left)
+		p.log.Warn("workers are not handed over, and end with this process", "app", p.name, "processes", left, "why", o.kept())
 	}
 	return o.exchange.send(exchangeMessage{Do: "end"})
 }

@@ -363,7 +363,7 @@ func TestHandOverBusy(t *testing.T) {
 			if err := wait(t, handed); err != nil {
 				t.Error(err)
 			}
-			log.wait(t, "workers are not handed over")
+			log.wait(t, "workers are not handed over", fmt.Sprintf("why=%q", fmt.Sprintf("%d busy", busy)))
 			eventually(t, func() error {
 				if s := next.Status(); s.Idle != 2 {
 					return fmt.Errorf("no other worker has started: %+v", s)

@@ -5,7 +5,9 @@ package pool
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 )
 
 // pick returns a process that is to be given now, nil if none is, and how many
@@ -112,27 +114,52 @@ func (proc *process) heldLocked() (n int) {
 // givableLocked reports whether the process may be another pool's once it
 // rests.
 func (proc *process) givableLocked() bool {
-	if proc.retiring || proc.doomed != "" || proc.killed != "" || proc.died != "" || proc.lifeline < 0 {
-		return false
-	}
-	for _, ch := range proc.channels {
-		if ch.state != channelServing || ch.givenUp || ch.ended {
-			return false
-		}
-	}
-	return len(proc.channels) > 0
+	unfit, _ := proc.keptLocked()
+	return len(unfit) == 0 && len(proc.channels) > 0
 }
 
 // restsLocked reports whether no channel of the process has anything to do, or
 // to say.
 func (proc *process) restsLocked() bool {
-	if proc.tracing {
-		return false
-	}
-	for _, ch := range proc.channels {
-		if len(ch.held) > 0 || ch.writing || ch.streaming || ch.lingering || ch.closing() || ch.packets < 0 {
-			return false
+	_, busy := proc.keptLocked()
+	return len(busy) == 0 && proc.givableLocked()
+}
+
+// keptLocked says in a word each what keeps the process from being given: for
+// good, and until it rests.
+func (proc *process) keptLocked() (unfit, busy []string) {
+	note := func(words *[]string, holds bool, word string) {
+		if holds && !slices.Contains(*words, word) {
+			*words = append(*words, word)
 		}
 	}
-	return proc.givableLocked()
+	note(&unfit, proc.retiring, "retiring")
+	note(&unfit, proc.doomed != "", "lost")
+	note(&unfit, proc.killed != "" || proc.died != "" || proc.lifeline < 0, "dying")
+	note(&busy, proc.tracing, "traced")
+	for _, ch := range proc.channels {
+		note(&unfit, ch.state != channelServing, ch.state.String())
+		note(&unfit, ch.givenUp, "lost")
+		note(&unfit, ch.ended || ch.packets < 0 && ch.state == channelServing, "ended")
+		note(&busy, len(ch.held) > 0, "busy")
+		note(&busy, ch.writing, "written to")
+		note(&busy, ch.streaming, "streaming")
+		note(&busy, len(ch.held) == 0 && (ch.lingering || ch.closing()), "closing")
+	}
+	return unfit, busy
+}
+
+// kept says of each process that is left here what keeps it.
+func (o *handover) kept() string {
+	p := o.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []string
+	for _, proc := range p.processes {
+		if proc.host == o.host && len(proc.channels) > 0 {
+			unfit, busy := proc.keptLocked()
+			all = append(all, fmt.Sprintf("%d %s", proc.pid.Load(), strings.Join(append(unfit, busy...), ", ")))
+		}
+	}
+	return strings.Join(all, "; ")
 }

@@ -104,3 +104,40 @@ func TestMarkedNoMore(t *testing.T) {
 		}
 	}
 }
+
+// TestKept: a process that is not given tells why.
+func TestKept(t *testing.T) {
+	for want, change := range map[string]func(*process){
+		"":                               func(*process) {},
+		"retiring":                       func(proc *process) { proc.retiring = true },
+		"lost":                           func(proc *process) { proc.doomed = "for this test" },
+		"dying":                          func(proc *process) { proc.killed = "for this test" },
+		"traced":                         func(proc *process) { proc.tracing = true },
+		"starting":                       func(proc *process) { proc.channels[0].state = channelStarting },
+		"retiring, draining, busy":       func(proc *process) { drains(proc); proc.channels[0].held = []*call{{}} },
+		"retiring, draining, written to": func(proc *process) { drains(proc); proc.channels[1].writing = true },
+		"ended":                          func(proc *process) { proc.channels[1].ended = true },
+		"streaming":                      func(proc *process) { proc.channels[1].streaming = true },
+		"closing":                        func(proc *process) { proc.channels[1].words.started = 1 },
+	} {
+		o, procs := pickable(2)
+		proc := procs[0]
+		for _, ch := range proc.channels {
+			ch.held = nil
+		}
+		change(proc)
+		if got := o.kept(); got != "100 "+want {
+			t.Errorf("%q, not %q", got, want)
+		}
+		if proc.restsLocked() != (want == "") {
+			t.Errorf("%q: it rests: %t", want, proc.restsLocked())
+		}
+	}
+}
+
+func drains(proc *process) {
+	proc.retiring = true
+	for _, ch := range proc.channels {
+		ch.state = channelDraining
+	}
+}
