@@ -31,6 +31,9 @@ func (p *Pool) expireLocked(now time.Duration) time.Duration {
 	for _, proc := range slices.Clone(p.processes) {
 		switch {
 		case len(proc.channels) > 0:
+			if proc.host.gone && proc.killed != "" {
+				proc.endReadingLocked() // nobody reports its death
+			}
 		case proc.host.gone:
 			p.sweepLocked(proc, now)
 		case now > proc.leaveBy && proc.killed == "":

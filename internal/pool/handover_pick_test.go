@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -62,6 +63,43 @@ func TestHandOverDraining(t *testing.T) {
 	if text := log.String(); strings.Contains(text, "level=WARN") {
 		t.Errorf("the log complains:\n%s", text)
 	}
+}
+
+// TestHandOverHeldOpen: what an app's own child holds open of a worker that
+// has ended keeps the pool before no longer than a worker that does not end.
+func TestHandOverHeldOpen(t *testing.T) {
+	f, url, _ := handable(t, 2, func(cfg *Config) { cfg.StopTimeout = 100 * time.Millisecond })
+	p := f.now.Load().Pool
+	_, body := get(t, url+"/fork_in_c")
+	child, err := strconv.Atoi(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Kill(child, syscall.SIGKILL)
+	pid := parent(t, child)
+	x, ended := handing(t, p)
+	x.said(t, "offer")
+	x.says(t, "accept")
+	x.said(t, "host")
+	p.mu.Lock()
+	for _, proc := range p.processes {
+		if int(proc.pid.Load()) == pid {
+			p.retireLocked(proc, "requests")
+		}
+	}
+	p.mu.Unlock()
+	x.says(t, "taken")
+	p.Drained()
+	x.said(t, "process")
+	x.said(t, "channel")
+	x.says(t, "taken")
+	x.said(t, "end")
+	if err := wait(t, ended); err != nil {
+		t.Error(err)
+	}
+	gone(t, pid)
+	f.now.Load().stop(t)
+	f.now.Store(f.start(nil))
 }
 
 // pickable is a handover of processes with so many channels each, all of which

@@ -311,8 +311,7 @@ func (proc *process) closeFDs() {
 	}
 }
 
-// diedLocked notes the host's report, and has the read loops of the channels
-// end once they have read what the process had sent.
+// diedLocked notes the host's report.
 func (p *Pool) diedLocked(proc *process, how string) {
 	proc.died = how
 	close(proc.reported)
@@ -323,12 +322,8 @@ func (p *Pool) diedLocked(proc *process, how string) {
 	unexpected := false
 	for _, ch := range proc.channels {
 		unexpected = unexpected || ch.state == channelServing || ch.state == channelStarting
-		if ch.link != nil {
-			continue
-		}
-		// An app's own child may keep the stream open; closed already is fine too.
-		_ = ch.raw.Control(func(fd uintptr) { endReading(int(fd)) })
 	}
+	proc.endReadingLocked()
 	switch {
 	case unexpected && proc.leftLocked():
 		proc.retireForLocked("left")
@@ -339,6 +334,16 @@ func (p *Pool) diedLocked(proc *process, how string) {
 		p.log.Warn("worker died", "app", p.name, "pid", proc.pid.Load(), "how", how)
 	}
 	p.kickKeeper()
+}
+
+// endReadingLocked has the read loops of a dead process's channels end once
+// they have read what it had sent: an app's own child may keep the stream open.
+func (proc *process) endReadingLocked() {
+	for _, ch := range proc.channels {
+		if ch.link == nil {
+			_ = ch.raw.Control(func(fd uintptr) { endReading(int(fd)) }) // closed already is fine too
+		}
+	}
 }
 
 // forgetLocked takes a process off the pool's list: it is dead, or nobody will

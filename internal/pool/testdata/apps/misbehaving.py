@@ -1,5 +1,6 @@
 """Apps that do what an app must not; the path names the app."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -54,6 +55,16 @@ def fork_and_die(environ, start_response):
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], close_fds=False)
     sys.stderr.write("child %d\n" % child.pid)
     os._exit(1)
+
+
+def fork_in_c(environ, start_response):
+    """The child, of which Python knows nothing, holds all that is the worker's."""
+    libc = ctypes.PyDLL(None)
+    child = libc.fork()
+    if child == 0:
+        libc.sleep(600)
+        libc._exit(0)
+    return text(start_response, str(child))
 
 
 def late_child(environ, start_response):
