@@ -52,6 +52,7 @@ func serveFront(ctx context.Context) error {
 	defer cancel()
 	h := handleSignals(cancel)
 	defer h.end()
+	batchThreads()
 	tuneMemory()
 	go giveBack(ctx)
 

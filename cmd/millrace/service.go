@@ -35,6 +35,7 @@ func (s *service) run(ctx context.Context) error {
 	h := handleSignals(cancel)
 	defer h.end()
 
+	batchThreads()
 	tuneMemory()
 	sd := systemd.Take()
 	first, err := s.plan(ctx)

@@ -57,7 +57,7 @@ import threading
 import traceback
 from typing import Any, Dict, List, Optional, Tuple
 
-from millrace_worker import channel, django_errors, leave, output, overtime, preload, warm
+from millrace_worker import channel, django_errors, leave, output, overtime, preload, scheduling, warm
 
 CONTROL = 3  # descriptors that the master gives the host
 PAGE = 4
@@ -219,6 +219,7 @@ class Child:
         if not gil() or not hasattr(faulthandler, "register"):
             overtime.watch(self.tracebacks)
         random.seed()
+        scheduling.batch()
         self.control = Control(fds[5]) if self.settings["threads"] else None
         if self.control is not None:
             signal.siginterrupt(overtime.INTERPRETER, True)  # the main thread, which runs no app, is to wake
