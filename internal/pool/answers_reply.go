@@ -8,12 +8,20 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
+	"sync"
 )
+
+// replies are the buffers of what is sent to workers that asked.
+var replies = sync.Pool{New: func() any { return new([]byte) }}
 
 // reply gives the worker the parts of the request that its packet did not
 // hold. Only this goroutine writes to the stream, and the worker is reading.
 func (r *reader) reply(c *call) error {
-	b, files, err := r.replyTo(c)
+	buf := replies.Get().(*[]byte)
+	defer replies.Put(buf)
+	b, files, err := r.replyTo(c, (*buf)[:0])
+	*buf = b
 	defer func() {
 		for _, fd := range files {
 			closeFD(fd)
@@ -38,15 +46,15 @@ func (r *reader) reply(c *call) error {
 	return nil
 }
 
-// replyTo makes the reply, and descriptors of the files that go with it (the
-// caller's, also with an error). It holds the lock: a time-out may give the
-// call back to its handler at any moment.
-func (r *reader) replyTo(c *call) (b []byte, files []int, err error) {
+// replyTo appends the reply to b, and makes descriptors of the files that go
+// with it (the caller's, also with an error). It holds the lock, and copies: a
+// time-out may give the call back to its handler at any moment.
+func (r *reader) replyTo(c *call, b []byte) (_ []byte, files []int, err error) {
 	p := r.ch.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(r.ch.held) == 0 || r.ch.held[0] != c || len(c.frame) == 0 {
-		return nil, nil, errTimeout // a stand-in has taken its place
+		return b, nil, errTimeout // a stand-in has taken its place
 	}
 	flags := binary.LittleEndian.Uint32(c.frame[12:])
 	var body []byte
@@ -57,16 +65,16 @@ func (r *reader) replyTo(c *call) (b []byte, files []int, err error) {
 	if flags&bodyByFile != 0 {
 		come |= replyBody
 		if files, err = appendDescriptor(files, c.body.File()); err != nil {
-			return nil, files, err
+			return b, files, err
 		}
 	}
 	if flags&dataByFile != 0 && c.data.File() != nil {
 		come |= replyData
 		if files, err = appendDescriptor(files, c.data.File()); err != nil {
-			return nil, files, err
+			return b, files, err
 		}
 	}
-	b = make([]byte, 0, askHead+len(c.rest)+len(body))
+	b = slices.Grow(b, askHead+len(c.rest)+len(body))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(c.rest)))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(body)))
 	b = binary.LittleEndian.AppendUint32(b, come)

@@ -126,7 +126,7 @@ var errTooLarge = errors.New("the request's body is larger than max_body")
 
 // readBody collects the body and returns its size.
 func (c *call) readBody(r *http.Request, cfg *Config) (int64, error) {
-	c.body = cfg.Spool.NewBuffer(bodyMemory)
+	c.body = cfg.Spool.NewBody(bodyMemory)
 	n, err := c.body.ReadFrom(io.LimitReader(r.Body, cfg.MaxBody+1))
 	if err == nil && n > cfg.MaxBody {
 		err = errTooLarge

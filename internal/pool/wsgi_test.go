@@ -359,7 +359,7 @@ func TestChunkedRequest(t *testing.T) {
 func TestLargeHead(t *testing.T) {
 	_, server := startPool(t, testConfig(t, "rules:application"))
 	long := strings.Repeat("v", 200_000)
-	for _, body := range []string{"", "a body", strings.Repeat("b", 100_000)} {
+	for _, body := range []string{"", "a body", strings.Repeat("b", 100_000), strings.Repeat("b", 300_000)} {
 		req, err := http.NewRequest("POST", server.URL+"/environ_value?HTTP_X_LONG,CONTENT_LENGTH", strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)

@@ -10,7 +10,9 @@ import (
 // use it. Its owner calls Close when the body is no longer needed.
 type Buffer struct {
 	spool  *Spool
-	memory int
+	memory int // bytes that stay in memory
+	most   int // what memory may become, while the spool has memory to lend
+	lent   int // bytes of memory that are the spool's
 	size   int64
 	mem    *chunk   // holds size bytes; nil when empty or in the file
 	file   *os.File // nil until memory is exceeded
@@ -20,6 +22,14 @@ type Buffer struct {
 // NewBuffer returns an empty Buffer that keeps up to memory bytes in memory;
 // zero or less: all goes to a file.
 func (s *Spool) NewBuffer(memory int) *Buffer { return &Buffer{spool: s, memory: memory} }
+
+// NewBody returns an empty Buffer for the body of a request: it keeps up to
+// memory bytes in memory at all times, and up to 256 KiB while all of those
+// that are larger have no more than 32 MiB together. To make a file, fill it and
+// remove it takes longer than the work on most forms.
+func (s *Spool) NewBody(memory int) *Buffer {
+	return &Buffer{spool: s, memory: memory, most: bodyMost}
+}
 
 // Len returns the number of bytes in the body.
 func (b *Buffer) Len() int64 { return b.size }
@@ -45,7 +55,7 @@ func (b *Buffer) Write(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	if b.file == nil && int64(len(p)) <= int64(b.memory)-b.size {
+	if b.file == nil && b.fits(len(p)) {
 		b.grow(len(p))
 		if len(p) > 0 {
 			copy(b.mem.b[b.size:], p)
@@ -59,6 +69,22 @@ func (b *Buffer) Write(p []byte) (int, error) {
 	n, err := b.writeFile(p)
 	b.err = err
 	return n, err
+}
+
+// fits reports whether n more bytes may be in memory; it borrows for them.
+func (b *Buffer) fits(n int) bool {
+	need := b.size + int64(n)
+	if need > int64(b.memory) && need <= int64(b.most) && b.spool.lend(b.most-b.memory) {
+		b.lent = b.most - b.memory
+		b.memory = b.most
+	}
+	return need <= int64(b.memory)
+}
+
+// repay gives back what fits has borrowed.
+func (b *Buffer) repay() {
+	b.spool.repay(b.lent)
+	b.lent, b.most = 0, 0
 }
 
 // grow makes room for n more bytes in memory.
@@ -118,6 +144,7 @@ func (b *Buffer) spill(more int64) error {
 		b.mem.free()
 		b.mem = nil
 	}
+	b.repay()
 	b.file = f
 	return nil
 }
@@ -174,8 +201,7 @@ func (b *Buffer) ReadFrom(r io.Reader) (int64, error) {
 
 // room returns where in memory the next read may go; nil: nowhere.
 func (b *Buffer) room() []byte {
-	free := int64(b.memory) - b.size
-	if b.file != nil || free <= 0 {
+	if b.file != nil || !b.fits(1) {
 		return nil
 	}
 	if b.mem == nil || b.size == int64(len(b.mem.b)) {
@@ -191,6 +217,7 @@ func (b *Buffer) Close() error {
 	if b.mem != nil {
 		b.mem.free()
 	}
+	b.repay()
 	if b.file != nil {
 		// The descriptor is gone even if the system complains.
 		_ = b.file.Close()

@@ -250,3 +250,56 @@ func BenchmarkBuffer(b *testing.B) {
 		})
 	}
 }
+
+// TestBody: bodies beyond their own memory borrow the spool's, go to a file
+// when it has lent all, and give back what they had.
+func TestBody(t *testing.T) {
+	const own = 4096
+	s := newTestSpool(t, 64<<20)
+	fill := func(b *Buffer, size int) {
+		t.Helper()
+		p := pattern(size)
+		if n, err := b.ReadFrom(bytes.NewReader(p)); n != int64(size) || err != nil {
+			t.Fatalf("ReadFrom: %d, %v", n, err)
+		}
+		if !bytes.Equal(content(t, b), p) {
+			t.Error("the body is another")
+		}
+	}
+	small, large := s.NewBody(own), s.NewBody(own)
+	fill(small, own-1)
+	if got := s.memory.Load(); got != 0 {
+		t.Errorf("a small body borrowed %d bytes", got)
+	}
+	fill(large, bodyMost)
+	if large.File() != nil {
+		t.Error("a body of what may be in memory is in a file")
+	}
+	if _, err := large.Write([]byte{1}); err != nil || large.File() == nil {
+		t.Errorf("a byte more is in memory: %v", err)
+	}
+	if got := s.memory.Load(); got != 0 {
+		t.Errorf("%d bytes are lent to a body in a file", got)
+	}
+	var many []*Buffer
+	for s.memory.Load()+bodyMost-own <= bodyMemory {
+		b := s.NewBody(own)
+		fill(b, own+1)
+		if b.File() != nil {
+			t.Fatal("there is memory to lend, and a body is in a file")
+		}
+		many = append(many, b)
+	}
+	next := s.NewBody(own)
+	fill(next, own+1)
+	if next.File() == nil {
+		t.Error("a body borrowed more than there is")
+	}
+	for _, b := range append(many, small, large, next) {
+		b.Close()
+		b.Close()
+	}
+	if got := s.memory.Load(); got != 0 {
+		t.Errorf("%d bytes were not given back", got)
+	}
+}

@@ -6,8 +6,9 @@
 //
 //   - A Buffer is a body collected whole before anything is done with it: a
 //     request's, so that a slow client never holds a worker. It is in memory
-//     up to a bound; the first byte beyond it moves everything to one file,
-//     which can be handed on as a descriptor.
+//     up to a bound, which may rise while there is memory to lend; the first
+//     byte beyond it moves everything to one file, which can be handed on as a
+//     descriptor.
 //   - A Pipe is a body under way from a fast producer to a slow consumer: a
 //     response, so that a worker leaves at its own speed. It holds a bounded
 //     number of bytes in memory, then a bounded number in a file, then the
@@ -60,10 +61,17 @@ func (e *DiskError) Unwrap() error { return e.Err }
 // Spool is a folder for bodies with a cap on all of them together. Its
 // methods may be called from any goroutine.
 type Spool struct {
-	dir  string
-	max  int64
-	used atomic.Int64
+	dir    string
+	max    int64
+	used   atomic.Int64
+	memory atomic.Int64 // lent to Buffers
 }
+
+// What NewBody speaks of.
+const (
+	bodyMost   = 256 << 10
+	bodyMemory = 32 << 20
+)
 
 // New returns a spool in the folder dir that holds at most max bytes on disk;
 // with a max of zero or less nothing goes to disk. Nothing is created until a
@@ -94,6 +102,18 @@ func (s *Spool) take(n int64) error {
 
 // give returns n bytes that take reserved.
 func (s *Spool) give(n int64) { s.used.Add(-n) }
+
+// lend reserves n bytes of the memory for larger bodies, or none.
+func (s *Spool) lend(n int) bool {
+	if s.memory.Add(int64(n)) <= bodyMemory {
+		return true
+	}
+	s.memory.Add(-int64(n))
+	return false
+}
+
+// repay returns n bytes that lend reserved.
+func (s *Spool) repay(n int) { s.memory.Add(-int64(n)) }
 
 // openFile creates a file without a name in the spool's folder, for reading
 // and writing, with rights for its owner alone. Each system has its own way.

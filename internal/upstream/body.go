@@ -39,7 +39,7 @@ func (g *Group) collect(r *http.Request) (*body, error) {
 	if r.ContentLength > g.cfg.MaxBody {
 		return nil, errTooLarge
 	}
-	b := &body{buffer: g.cfg.Spool.NewBuffer(bodyMemory)}
+	b := &body{buffer: g.cfg.Spool.NewBody(bodyMemory)}
 	var err error
 	b.size, err = b.buffer.ReadFrom(io.LimitReader(r.Body, g.cfg.MaxBody+1))
 	if err == nil && b.size > g.cfg.MaxBody {

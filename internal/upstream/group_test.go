@@ -301,7 +301,7 @@ func TestBodyAfterClose(t *testing.T) {
 		bodies <- req.Body
 		return says(200, "early"), nil
 	})}}}, nil)
-	for _, size := range []int{100, bodyMemory + 1} {
+	for _, size := range []int{100, bodyMemory + 1, 1 << 20} {
 		f.ask("POST", "/", strings.Repeat("x", size), nil)
 		body := <-bodies
 		eventually(t, "the body is closed", func() bool {

@@ -88,7 +88,7 @@ X-Twice: 1 & 2
 	if _, b := f.ask("GET", "/a%2Fb//c;d?q=%20&;x", "", hostile); b != want {
 		t.Errorf("got\n%s\nwant\n%s", b, want)
 	}
-	for _, size := range []int{1, bodyMemory + 1} {
+	for _, size := range []int{1, bodyMemory + 1, 1 << 20} {
 		_, b := f.ask("POST", "/", strings.Repeat("x", size), nil)
 		if line := fmt.Sprintf(" len=%d/%d\n", size, size); !strings.Contains(b, line) || strings.Contains(b, "Transfer-Encoding") {
 			t.Errorf("got\n%s\nwant %q", b, line)
