@@ -180,8 +180,8 @@ func checkPHP(t *testing.T, s *server, www string) {
 			t.Errorf("%s: %q", path, text)
 		}
 	}
-	resp, err := c.Post(s.url+"/info.php", "application/octet-stream", strings.NewReader(strings.Repeat("b", 200_000)))
-	if got := read(t, resp, err, 200); !strings.Contains(got.text, `"POST":200000`) {
+	resp, err := c.Post(s.url+"/info.php", "application/octet-stream", strings.NewReader(strings.Repeat("b", 300_000)))
+	if got := read(t, resp, err, 200); !strings.Contains(got.text, `"POST":300000`) {
 		t.Errorf("a body: %s", got.text)
 	}
 }

@@ -253,13 +253,13 @@ env = { MINE = "yes", REMOTE_USER = "ours" }
 	}
 	s := startWith(t, dir, 2) // keeper, front
 	c := client(t)
-	r, err := http.NewRequest("POST", s.url+"/some/path?word+-e", strings.NewReader(strings.Repeat("b", 200_000)))
+	r, err := http.NewRequest("POST", s.url+"/some/path?word+-e", strings.NewReader(strings.Repeat("b", 300_000)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("X-Any", "some")
 	resp, err := c.Do(r)
-	if got, want := read(t, resp, err, 200).text, "POST /some/path?word+-e 200000 [own] yes ours some\n"; got != want {
+	if got, want := read(t, resp, err, 200).text, "POST /some/path?word+-e 300000 [own] yes ours some\n"; got != want {
 		t.Errorf("POST: %q, want %q", got, want)
 	}
 	if got, want := get(t, c, s.url+"/?a+b", 200).text, "GET /?a+b 0 [own a b] yes ours \n"; got != want {

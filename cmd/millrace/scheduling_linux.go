@@ -22,7 +22,11 @@ import (
 // chosen another policy for millrace keeps that, and a system that forbids this
 // one goes on as it is.
 func batchThreads() {
-	for again := true; again; { // a thread of the old policy may have started one meanwhile
+	if policyOf(os.Getpid()) != unix.SCHED_NORMAL {
+		return
+	}
+	again := true // a thread of the old policy may have started one meanwhile
+	for tries := 0; again && tries < 10; tries++ {
 		again = false
 		tasks, err := os.ReadDir("/proc/self/task")
 		if err != nil {

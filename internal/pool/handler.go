@@ -15,8 +15,9 @@ import (
 	"millrace/internal/spool"
 )
 
-// bodyMemory is how much of a request's body is kept in memory. What fits
-// rides in the request's packet.
+// bodyMemory is how much of a request's body is kept in memory in any case;
+// more, while there is memory to lend (spool.NewBody). What fits rides in the
+// request's packet.
 const bodyMemory = 48 * 1024
 
 // Handler answers HTTP requests by the app. mount is the SCRIPT_NAME prefix,

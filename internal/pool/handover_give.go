@@ -94,6 +94,7 @@ func (o *handover) halt(proc *process) ([]*reader, bool) {
 	for _, r := range parked {
 		r.ch.unparkLocked(r)
 	}
+	p.dispatchLocked()
 	p.unlock()
 	return nil, false
 }

@@ -158,7 +158,11 @@ func (o *handover) kept() string {
 	for _, proc := range p.processes {
 		if proc.host == o.host && len(proc.channels) > 0 {
 			unfit, busy := proc.keptLocked()
-			all = append(all, fmt.Sprintf("%d %s", proc.pid.Load(), strings.Join(append(unfit, busy...), ", ")))
+			words := append(unfit, busy...)
+			if len(words) == 0 {
+				words = []string{"at rest"}
+			}
+			all = append(all, fmt.Sprintf("%d %s", proc.pid.Load(), strings.Join(words, ", ")))
 		}
 	}
 	return strings.Join(all, "; ")

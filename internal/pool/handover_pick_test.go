@@ -146,7 +146,7 @@ func TestMarkedNoMore(t *testing.T) {
 // TestKept: a process that is not given tells why.
 func TestKept(t *testing.T) {
 	for want, change := range map[string]func(*process){
-		"":                               func(*process) {},
+		"at rest":                        func(*process) {},
 		"retiring":                       func(proc *process) { proc.retiring = true },
 		"lost":                           func(proc *process) { proc.doomed = "for this test" },
 		"dying":                          func(proc *process) { proc.killed = "for this test" },
@@ -167,7 +167,7 @@ func TestKept(t *testing.T) {
 		if got := o.kept(); got != "100 "+want {
 			t.Errorf("%q, not %q", got, want)
 		}
-		if proc.restsLocked() != (want == "") {
+		if proc.restsLocked() != (want == "at rest") {
 			t.Errorf("%q: it rests: %t", want, proc.restsLocked())
 		}
 	}

@@ -160,7 +160,7 @@ func TestNoLeaks(t *testing.T) {
 		ask("/exit_now")
 		ask("/slow_stream?0")
 		// A body in a file, and a response in pieces.
-		resp, err := client.Post(server.URL+"/slow_stream?0", "text/plain", strings.NewReader(strings.Repeat("x", 100_000)))
+		resp, err := client.Post(server.URL+"/slow_stream?0", "text/plain", strings.NewReader(strings.Repeat("x", 300_000)))
 		if err != nil {
 			t.Fatal(err)
 		}

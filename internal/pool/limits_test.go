@@ -200,16 +200,13 @@ func TestRetryUnderKills(t *testing.T) {
 			p.waitServing(t, 4)
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 			defer cancel()
-			small, large := strings.Repeat("s", 100), strings.Repeat("l", 300_000) // in the packet, in a file
+			bodies := []string{strings.Repeat("s", 100), strings.Repeat("m", 100_000), strings.Repeat("l", 300_000)} // in the packet, by reply, in a file
 			var wg sync.WaitGroup
 			var answered [8]atomic.Int64 // of each client
 			for i := range answered {
 				wg.Go(func() {
 					for ctx.Err() == nil {
-						body := small
-						if i%2 == 0 {
-							body = large
-						}
+						body := bodies[i%len(bodies)]
 						want := fmt.Sprintf("%d %x", len(body), sha256.Sum256([]byte(body)))
 						if code, got := send(t, "PUT", server.URL+"/echo", body); code != 200 || got != want {
 							t.Errorf("PUT of %d bytes: %d %q", len(body), code, got)

@@ -86,8 +86,9 @@ func sendWith(fd int, b []byte, fds ...int) (int, error) {
 	return unix.SendmsgN(fd, b, oob, nil, sendFlags)
 }
 
-// endReading makes reads from a stream end once what has arrived is read.
-func endReading(fd int) { _ = unix.Shutdown(fd, unix.SHUT_RD) }
+// endReading makes reads from a stream end once what has arrived is read, and a
+// write to it fail.
+func endReading(fd int) { _ = unix.Shutdown(fd, unix.SHUT_RDWR) }
 
 // outputPipe returns a pipe for what a process prints; writing to it blocks.
 func outputPipe() (r, w *os.File, err error) {

@@ -24,9 +24,10 @@ type Buffer struct {
 func (s *Spool) NewBuffer(memory int) *Buffer { return &Buffer{spool: s, memory: memory} }
 
 // NewBody returns an empty Buffer for the body of a request: it keeps up to
-// memory bytes in memory at all times, and up to 256 KiB while all of those
-// that are larger have no more than 32 MiB together. To make a file, fill it and
-// remove it takes longer than the work on most forms.
+// memory bytes in memory at all times. The first byte beyond them borrows the
+// rest of 256 KiB, whatever the body will have, while the spool has so much of
+// its 32 MiB to lend. To make a file, fill it and remove it takes longer than the
+// work on most forms.
 func (s *Spool) NewBody(memory int) *Buffer {
 	return &Buffer{spool: s, memory: memory, most: bodyMost}
 }
@@ -83,7 +84,9 @@ func (b *Buffer) fits(n int) bool {
 
 // repay gives back what fits has borrowed.
 func (b *Buffer) repay() {
-	b.spool.repay(b.lent)
+	if b.lent > 0 {
+		b.spool.repay(b.lent)
+	}
 	b.lent, b.most = 0, 0
 }
 

@@ -282,7 +282,7 @@ func TestBody(t *testing.T) {
 		t.Errorf("%d bytes are lent to a body in a file", got)
 	}
 	var many []*Buffer
-	for s.memory.Load()+bodyMost-own <= bodyMemory {
+	for s.memory.Load()+bodyMost-own <= lendable {
 		b := s.NewBody(own)
 		fill(b, own+1)
 		if b.File() != nil {

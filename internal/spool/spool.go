@@ -67,10 +67,9 @@ type Spool struct {
 	memory atomic.Int64 // lent to Buffers
 }
 
-// What NewBody speaks of.
 const (
-	bodyMost   = 256 << 10
-	bodyMemory = 32 << 20
+	bodyMost = 256 << 10 // bytes in memory of one body that borrows
+	lendable = 32 << 20  // bytes that a Spool lends in all
 )
 
 // New returns a spool in the folder dir that holds at most max bytes on disk;
@@ -105,7 +104,7 @@ func (s *Spool) give(n int64) { s.used.Add(-n) }
 
 // lend reserves n bytes of the memory for larger bodies, or none.
 func (s *Spool) lend(n int) bool {
-	if s.memory.Add(int64(n)) <= bodyMemory {
+	if s.memory.Add(int64(n)) <= lendable {
 		return true
 	}
 	s.memory.Add(-int64(n))

@@ -17,7 +17,8 @@ import (
 	"millrace/internal/spool"
 )
 
-// bodyMemory is how much of a request's body is kept in memory.
+// bodyMemory is how much of a request's body is kept in memory in any case;
+// more, while there is memory to lend (spool.NewBody).
 const bodyMemory = 64 << 10
 
 var errTooLarge = errors.New("the request's body is larger than max_body")

@@ -216,10 +216,10 @@ class Child:
         hold_lifeline(self.lifeline)
         self.tracebacks = os.dup2(tracebacks, host.tracebacks, inheritable=False)
         os.close(tracebacks)
+        scheduling.batch()
         if not gil() or not hasattr(faulthandler, "register"):
             overtime.watch(self.tracebacks)
         random.seed()
-        scheduling.batch()
         self.control = Control(fds[5]) if self.settings["threads"] else None
         if self.control is not None:
             signal.siginterrupt(overtime.INTERPRETER, True)  # the main thread, which runs no app, is to wake

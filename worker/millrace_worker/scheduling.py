@@ -17,5 +17,5 @@ def batch() -> None:
     try:
         if os.sched_getscheduler(0) == os.SCHED_OTHER:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    except (AttributeError, OSError):
+    except (AttributeError, OSError, TypeError, ValueError):
         pass
