@@ -92,13 +92,15 @@ func placeOf(target string) (place, file string, err error) {
 // not mean what serves the current folder: it would be stopped in its stead. And
 // what was started with a file that has gone since is found by the file's name.
 func missingPlace(target string) string {
-	switch {
+	switch ext := filepath.Ext(target); {
 	case filepath.Base(target) == configName:
 		return filepath.Dir(target)
-	case filepath.Ext(target) == ".toml", filepath.Ext(target) == ".conf", strings.ContainsRune(target, filepath.Separator) && !strings.Contains(target, ":"):
+	case ext == ".toml", ext == ".conf":
 		return target
+	case strings.Contains(target, ":"), target == filepath.Base(target) && ext == ".py": // module:callable, as a script is
+		return "."
 	}
-	return "." // module:callable
+	return target
 }
 
 func derivedControl(place string) (string, error) {

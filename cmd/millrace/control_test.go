@@ -37,12 +37,12 @@ func TestControlOf(t *testing.T) {
 		}
 	}
 	here := of("", "")
-	for _, same := range []string{".", root, "app:app", "missing"} {
+	for _, same := range []string{".", root, "app:app", "gone.py"} {
 		if got := of("", same); got != here {
 			t.Errorf("%s: %s, want %s", same, got, here)
 		}
 	}
-	for _, missing := range []string{"typo.toml", "no/folder", "site/typo.toml", "site/no/millrace.toml"} {
+	for _, missing := range []string{"typo", "typo.toml", "no/folder", "site/typo.toml", "site/no/millrace.toml"} {
 		if got := of("", missing); got == here || got == first {
 			t.Errorf("%s, which is missing, is %s: another's", missing, got)
 		}
