@@ -55,10 +55,16 @@ func (k *Keeper) UpgradeSelf() {
 // upgrade begins an upgrade. refused is called if it does not come to the
 // program's execution; what happens after that the new program says.
 func (k *Keeper) upgrade(refused func(error), asker int, request uint64) {
+	why, fix := "", "ask again when that is done"
 	switch {
-	case k.upgrading != nil, k.stopping, k.current == nil || !k.current.served, len(k.old) >= maxOld:
-		k.opt.Log.Warn("an upgrade is refused: another one, or the end, or a start is under way")
-		refused(&Failure{Problem: "cannot upgrade: another upgrade, or the end, or a start is under way", Fix: "ask again when that is done"})
+	case k.upgrading != nil, k.stopping, k.current == nil || !k.current.served:
+		why = "another upgrade, or the end, or a start is under way"
+	case len(k.old) >= maxOld:
+		why, fix = fmt.Sprintf("%d fronts of earlier ones have not ended", len(k.old)), "ask again when one of them has: what it still answers bounds that, and shutdown_timeout"
+	}
+	if why != "" {
+		k.opt.Log.Warn("an upgrade is refused: " + why)
+		refused(&Failure{Problem: "cannot upgrade: " + why, Fix: fix})
 		return
 	}
 	u := &upgrade{asker: asker, request: request, refused: refused, again: map[*front]chan struct{}{}}
