@@ -1,10 +1,10 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -30,18 +30,24 @@ def application(environ, start_response):
 		t.Fatal(err)
 	}
 	for pid, want := range map[int]int{s.front(): unix.SCHED_BATCH, worker: unix.SCHED_BATCH, s.cmd.Process.Pid: unix.SCHED_NORMAL} {
-		tasks, err := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task", "*", "stat"))
-		if err != nil || len(tasks) == 0 {
-			t.Fatalf("process %d has no threads: %v", pid, err)
+		tasks, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "task"))
+		if err != nil {
+			t.Fatal(err)
 		}
 		for _, task := range tasks {
-			text, err := os.ReadFile(task)
+			tid, err := strconv.Atoi(task.Name())
 			if err != nil {
+				t.Fatal(err)
+			}
+			attr, err := unix.SchedGetAttr(tid, 0)
+			if errors.Is(err, unix.ESRCH) {
 				continue // it has ended
 			}
-			_, rest, _ := strings.Cut(string(text), ") ") // proc_pid_stat(5): the third field follows
-			if policy := strings.Fields(rest)[41-3]; policy != strconv.Itoa(want) {
-				t.Errorf("%s: policy %s, not %d", task, policy, want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if int(attr.Policy) != want {
+				t.Errorf("thread %d of process %d: policy %d, not %d", tid, pid, attr.Policy, want)
 			}
 		}
 	}
